@@ -1,0 +1,1 @@
+"""Folds, embargo, near-duplicates and sampling."""
