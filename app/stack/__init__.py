@@ -1,0 +1,1 @@
+"""The one-machine stack: embedded servers and the supervisor of every process."""
