@@ -1,0 +1,1 @@
+"""Adapters: what train jobs make."""

@@ -1,0 +1,1 @@
+"""Step one of the loop: corpora, schemes, texts and imports."""

@@ -1,0 +1,55 @@
+"""The tables, by step of the loop. (The ORM lives here because in this project models are ML models.)"""
+
+from app.db.tables.access import ApiKey, AuditLog, BrowserSession, SignInLink
+from app.db.tables.base import Base
+from app.db.tables.corpora import (
+    Annotation,
+    Annotator,
+    Blob,
+    Corpus,
+    LabelSnapshot,
+    Option,
+    Question,
+    Sample,
+    SchemeVersion,
+    Text,
+    TextVersion,
+)
+from app.db.tables.jobs import IdempotencyKey, Job, JobEvent, Lease
+from app.db.tables.relabelling import Disagreement, Prediction, Ranking, RelabelRun, Suspicion
+from app.db.tables.review import AuditLook, AuditSample, AuditSampleText, Claim, Review
+from app.db.tables.training import Adapter
+
+__all__ = [
+    "Adapter",
+    "Annotation",
+    "Annotator",
+    "ApiKey",
+    "AuditLog",
+    "AuditLook",
+    "AuditSample",
+    "AuditSampleText",
+    "Base",
+    "Blob",
+    "BrowserSession",
+    "Claim",
+    "Corpus",
+    "Disagreement",
+    "IdempotencyKey",
+    "Job",
+    "JobEvent",
+    "LabelSnapshot",
+    "Lease",
+    "Option",
+    "Prediction",
+    "Question",
+    "Ranking",
+    "RelabelRun",
+    "Review",
+    "Sample",
+    "SchemeVersion",
+    "SignInLink",
+    "Suspicion",
+    "Text",
+    "TextVersion",
+]

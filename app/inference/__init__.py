@@ -1,0 +1,1 @@
+"""/classify and /summarize: the way to the inference workers."""

@@ -1,0 +1,1 @@
+"""Step three: relabel jobs, predictions and rankings."""

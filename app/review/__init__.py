@@ -1,0 +1,1 @@
+"""Step four: disagreements, reviews, claims and exports."""

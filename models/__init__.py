@@ -1,0 +1,1 @@
+"""The machine-learning core: no web, no SQL, no queue."""

@@ -1,0 +1,1 @@
+"""The adapter folder: format, digest, writing and loading."""

@@ -1,0 +1,1 @@
+"""Suspicion scores: which given labels look wrong."""

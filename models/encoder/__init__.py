@@ -1,0 +1,1 @@
+"""The encoder: tokenizing, packing and the forward pass."""

@@ -1,0 +1,1 @@
+"""Fitting: trunk cache, wide branch, LoRA, calibration, thresholds, report."""

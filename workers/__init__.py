@@ -1,0 +1,1 @@
+"""The processes behind the api: dispatcher, jobs worker, inference worker."""

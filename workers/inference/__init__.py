@@ -1,0 +1,1 @@
+"""The inference worker: owns its queue, batches and adapters."""
