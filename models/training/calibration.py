@@ -50,7 +50,8 @@ class Calibration:
         result = sigmoid(scaled)
         for columns in self.softmax:
             result[:, columns] = softmax(scaled[:, columns])
-        return result.astype(np.float32)
+        probabilities: Matrix = result.astype(np.float32)
+        return probabilities
 
     def decide(self, probabilities: Matrix) -> Labels:
         """Decisions at the thresholds: int8 (rows, options); MISSING where the probability is NaN."""

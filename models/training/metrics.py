@@ -132,7 +132,8 @@ def question_metrics(labels: Labels, probabilities: NDArray[np.float32]) -> Ques
     given, scores = np.argmax(labels[known], axis=1), probabilities[known].astype(np.float64)
     width = labels.shape[1]
     if not len(given):
-        return QuestionMetrics(0, *([float("nan")] * 5), tuple((0,) * width for _ in range(width)))
+        nothing = tuple((0,) * width for _ in range(width))
+        return QuestionMetrics(0, *([float("nan")] * 5), confusion=nothing)
     decided = np.argmax(scores, axis=1)
     confusion = np.bincount(given * width + decided, minlength=width * width).reshape(width, width)
     right = decided == given
