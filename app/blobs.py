@@ -110,7 +110,10 @@ class BlobStore:
         filesystem, base = self._filesystem()
         local.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".incoming-", dir=local.parent)
-        with os.fdopen(handle, "wb") as file, filesystem.open(f"{base}/{digest[:2]}/{digest}", "rb") as source:
+        with (
+            os.fdopen(handle, "wb") as file,
+            filesystem.open(f"{base}/{digest[:2]}/{digest}", "rb") as source,
+        ):
             shutil.copyfileobj(source, file, _CHUNK)
         Path(name).rename(local)
 

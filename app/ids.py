@@ -22,4 +22,6 @@ def numbered(kind: str, number: int) -> str:
 def number_of(kind: str, identifier: str) -> int | None:
     """Inverse of `numbered`; None when the identifier is of another kind or malformed."""
     prefix, _, digits = identifier.partition("_")
-    return int(digits) if prefix == kind and digits.isascii() and digits.isdigit() and len(digits) < 19 else None
+    return (
+        int(digits) if prefix == kind and digits.isascii() and digits.isdigit() and len(digits) < 19 else None
+    )

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic.functional_validators import field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -17,57 +17,103 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REMAND_", env_file=".env", extra="ignore", frozen=True)
 
     # where things are
-    home: Path | None = Field(None, description="Data folder of the one-machine stack; default /var/lib/remand for root, else ~/.local/share/remand.")
-    database_url: str | None = Field(None, description="Postgres, as postgresql://user:password@host/name; unset: `remand up` runs an embedded one.")
-    redis_url: str | None = Field(None, description="Redis, as redis://…; unset: `remand up` runs an embedded one.")
-    blob_root: str = Field("blobs", description="Blob store: a folder, or an fsspec URL such as s3://bucket/prefix.")
-    work_root: Path = Field(Path("work"), description="Folder for checkpoints and caches of running jobs; must be shared if several jobs workers may resume each other's jobs.")
-    inference_urls: Annotated[tuple[str, ...], NoDecode] = Field(("http://127.0.0.1:8101",), description="Inference workers, separated by commas (or one load balancer).")
+    home: Path | None = Field(
+        None,
+        description="Data folder of the one-machine stack; default /var/lib/remand for root, else ~/.local/share/remand.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="Postgres, as postgresql://user:password@host/name; unset: `remand up` runs an embedded one.",
+    )
+    redis_url: str | None = Field(
+        None, description="Redis, as redis://…; unset: `remand up` runs an embedded one."
+    )
+    blob_root: str = Field(
+        "blobs", description="Blob store: a folder, or an fsspec URL such as s3://bucket/prefix."
+    )
+    work_root: Path = Field(
+        Path("work"),
+        description="Folder for checkpoints and caches of running jobs; must be shared if several jobs workers may resume each other's jobs.",
+    )
+    inference_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("http://127.0.0.1:8101",),
+        description="Inference workers, separated by commas (or one load balancer).",
+    )
 
     # the api
     host: str = Field("127.0.0.1", description="Address the api listens on.")
     port: int = Field(8100, description="Port the api listens on.")
     inference_host: str = Field("127.0.0.1", description="Address an inference worker listens on.")
     inference_port: int = Field(8101, description="Port an inference worker listens on.")
-    inference_token: SecretStr = Field(SecretStr(""), description="Shared secret between api, jobs workers and inference workers; empty: none is asked for.")
-    public_url: str | None = Field(None, description="Address that people use, for links; default: http://host:port.")
-    secret_key: SecretStr = Field(SecretStr("development-only"), description="Key of the HMACs over API keys, sessions, cursors; `remand up` makes one at first start.")
+    inference_token: SecretStr = Field(
+        SecretStr(""),
+        description="Shared secret between api, jobs workers and inference workers; empty: none is asked for.",
+    )
+    public_url: str | None = Field(
+        None, description="Address that people use, for links; default: http://host:port."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr("development-only"),
+        description="Key of the HMACs over API keys, sessions, cursors; `remand up` makes one at first start.",
+    )
     cookie_secure: bool = Field(False, description="Send the session cookie over HTTPS only.")
     session_hours: float = Field(12.0, description="Hours until a browser session ends.")
 
     # limits
     max_body_bytes: int = Field(8 * 2**20, description="Largest request body, uploads excepted.")
     max_upload_bytes: int = Field(2 * 2**30, description="Largest upload.")
-    max_text_characters: int = Field(200_000, description="Longest text; longer ones are rejected with their row.")
+    max_text_characters: int = Field(
+        200_000, description="Longest text; longer ones are rejected with their row."
+    )
     max_texts_per_request: int = Field(256, description="Most texts in one /classify request.")
     max_options: int = Field(200, description="Most options in one scheme.")
-    import_rejects_shown: int = Field(20, description="Rejected rows shown in an import report; the file for download has all.")
+    import_rejects_shown: int = Field(
+        20, description="Rejected rows shown in an import report; the file for download has all."
+    )
 
     # jobs
     lease_seconds: float = Field(30.0, description="How long a claimed job is safe without a renewal.")
     renew_seconds: float = Field(5.0, description="How often a lease is renewed.")
-    poll_seconds: float = Field(2.0, description="Longest wait of the dispatcher between two looks at the jobs.")
+    poll_seconds: float = Field(
+        2.0, description="Longest wait of the dispatcher between two looks at the jobs."
+    )
     max_attempts: int = Field(3, description="Attempts without a new checkpoint after which a job fails.")
-    claim_minutes: float = Field(10.0, description="How long a reviewer's claim on a cell holds without a sign of life.")
+    claim_minutes: float = Field(
+        10.0, description="How long a reviewer's claim on a cell holds without a sign of life."
+    )
     trainer_nice: int = Field(10, description="Niceness of trainers on a CPU.")
 
     # models
-    model_dirs: Annotated[tuple[Path, ...], NoDecode] = Field((), description="Folders from which base models may be loaded, separated by commas.")
+    model_dirs: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Folders from which base models may be loaded, separated by commas."
+    )
     allow_hub: bool = Field(False, description="Whether pinned models may be downloaded from the hub.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models run.")
     threads: int = Field(0, description="CPU threads of one model process; 0: all cores.")
-    batch_tokens: int = Field(0, description="Tokens of one batch of the inference worker; 0: chosen for the hardware.")
-    queue_tokens: int = Field(200_000, description="Tokens an inference worker queues before it refuses with 503.")
-    adapter_memory_mib: int = Field(2048, description="Memory an inference worker may fill with loaded adapters.")
+    batch_tokens: int = Field(
+        0, description="Tokens of one batch of the inference worker; 0: chosen for the hardware."
+    )
+    queue_tokens: int = Field(
+        200_000, description="Tokens an inference worker queues before it refuses with 503."
+    )
+    adapter_memory_mib: int = Field(
+        2048, description="Memory an inference worker may fill with loaded adapters."
+    )
 
     # logs
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
     log_format: Literal["json", "console"] = Field("json", description="Form of log lines.")
 
     @field_validator("inference_urls", "model_dirs", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
 
 @lru_cache

@@ -6,20 +6,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import httpx
 import typer
 
-from app.settings import get_settings
+if TYPE_CHECKING:
+    import httpx  # imported where it is used: every start of the command line loads this file
 
 
 def data_folder() -> Path:
     """The folder of the one-machine stack."""
-    home = get_settings().home
-    if home is not None:
-        return home
-    return Path("/var/lib/remand") if os.geteuid() == 0 else Path.home() / ".local/share/remand"
+    from app.settings import get_settings
+    from app.stack.folders import home_folder
+
+    return home_folder(get_settings().home)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -30,20 +30,28 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 def connect(timeout: float = 60.0) -> httpx.Client:
     """A client for REMAND_URL with REMAND_API_KEY, or for the running stack's `connection.json`."""
+    import httpx
+
     url, key = os.environ.get("REMAND_URL"), os.environ.get("REMAND_API_KEY")
     if not (url and key):
         try:
             connection = json.loads((data_folder() / "connection.json").read_text())
         except FileNotFoundError:
-            fail("Remand is not running here: start it with `remand up`, or set REMAND_URL and REMAND_API_KEY.")
+            fail(
+                "Remand is not running here: start it with `remand up`, or set REMAND_URL and REMAND_API_KEY."
+            )
         except PermissionError:
-            fail(f"{data_folder() / 'connection.json'} is not readable for this user: set REMAND_URL and REMAND_API_KEY.")
+            fail(
+                f"{data_folder() / 'connection.json'} is not readable for this user: set REMAND_URL and REMAND_API_KEY."
+            )
         url, key = url or connection["url"], key or connection["api_key"]
     return httpx.Client(base_url=str(url), headers={"Authorization": f"Bearer {key}"}, timeout=timeout)
 
 
 def call(client: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
     """Send a request; a problem document ends the command with its words."""
+    import httpx
+
     try:
         response = client.request(method, path, **request)
     except httpx.ConnectError:
@@ -60,4 +68,6 @@ def _print_problem(response: httpx.Response) -> None:
     except ValueError:
         problem = {}
     where = f" ({problem['field']})" if problem.get("field") else ""
-    sys.stderr.write(f"{response.status_code} {problem.get('title', response.reason_phrase)}{where}\n{problem.get('detail', '')}\n")
+    sys.stderr.write(
+        f"{response.status_code} {problem.get('title', response.reason_phrase)}{where}\n{problem.get('detail', '')}\n"
+    )

@@ -1,5 +1,6 @@
 """The tables, by step of the loop. (The ORM lives here because in this project models are ML models.)"""
 
+from app.db.tables import append_only
 from app.db.tables.access import ApiKey, AuditLog, BrowserSession, SignInLink
 from app.db.tables.base import Base
 from app.db.tables.corpora import (
@@ -52,4 +53,5 @@ __all__ = [
     "Suspicion",
     "Text",
     "TextVersion",
+    "append_only",
 ]

@@ -19,11 +19,11 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        CheckConstraint(
-            "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"
-        ),
+        CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         CheckConstraint("(state = 'running') = (lease_owner IS NOT NULL)", name="lease"),
-        Index("ix_jobs_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")),
+        Index(
+            "ix_jobs_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")
+        ),
         Index("ix_jobs_listing", "created_at", "id"),
     )
     id: Mapped[Identifier]

@@ -87,7 +87,9 @@ class Disagreement(Base):
     __tablename__ = "disagreements"
     __table_args__ = (
         UniqueConstraint("ranking_id", "position"),
-        UniqueConstraint("ranking_id", "text_id", "question_id", "option_id", postgresql_nulls_not_distinct=True),
+        UniqueConstraint(
+            "ranking_id", "text_id", "question_id", "option_id", postgresql_nulls_not_distinct=True
+        ),
         Index("ix_disagreements_cell", "text_id", "question_id", "option_id"),
     )
     id: Mapped[Number]
