@@ -63,7 +63,7 @@ class Metrics:
     options: dict[str, OptionMetrics]
     questions: dict[str, QuestionMetrics]
     macro: dict[str, float]
-    """Means of accuracy, precision, recall, f1, pr_auc, mcc and ece over options with at least one positive."""
+    """Means of every share over options with at least one positive."""
     micro: dict[str, float]
     """accuracy, precision, recall and f1 over all cells together."""
     options_without_positives: tuple[str, ...]
@@ -133,7 +133,8 @@ def question_metrics(labels: Labels, probabilities: NDArray[np.float32]) -> Ques
     width = labels.shape[1]
     if not len(given):
         nothing = tuple((0,) * width for _ in range(width))
-        return QuestionMetrics(0, *([float("nan")] * 5), confusion=nothing)
+        nan = float("nan")
+        return QuestionMetrics(0, nan, nan, nan, nan, nan, nothing)
     decided = np.argmax(scores, axis=1)
     confusion = np.bincount(given * width + decided, minlength=width * width).reshape(width, width)
     right = decided == given
@@ -220,7 +221,7 @@ def _mcc(tp: int, fp: int, fn: int, tn: int) -> float:
 
 def _macro(options: dict[str, OptionMetrics]) -> dict[str, float]:
     found = [metrics for metrics in options.values() if metrics.positives]
-    names = ("accuracy", "always_no", "precision", "recall", "f1", "pr_auc", "mcc", "ece")
+    names = ("prevalence", "accuracy", "always_no", "precision", "recall", "f1", "pr_auc", "mcc", "ece")
     macro = {}
     for name in names:
         values = [value for value in (getattr(metrics, name) for metrics in found) if np.isfinite(value)]

@@ -82,7 +82,11 @@ def build_report(
         "questions": {name: found.to_document()["questions"] for name, found in metrics.items()},
         "macro": {name: found.macro for name, found in metrics.items()},
         "micro": {name: found.micro for name, found in metrics.items()},
-        "always_no": {"macro_accuracy": metrics[MODEL].macro["always_no"], "macro_f1": 0.0},
+        "always_no": {
+            "macro_accuracy": metrics[MODEL].macro["always_no"],
+            "macro_f1": 0.0,
+            "macro_pr_auc": metrics[MODEL].macro["prevalence"],  # what a constant score reaches
+        },
         "options_without_positives": metrics[MODEL].options_without_positives,
         "verdict": beats_baselines(labels, readings, groups, seed),
         **details,
@@ -208,9 +212,9 @@ def _contender_table(report: Mapping[str, Any]) -> list[str]:
     for reading, macro in report["macro"].items():
         cells = [show(macro[name]) for name in names] + [show(report["micro"][reading]["f1"])]
         lines.append(f"| {TITLES.get(reading, reading)} | {' | '.join(cells)} |")
-    blank = ["–"] * (len(names) - 2)
-    always = [show(0.0), *blank, show(report["always_no"]["macro_accuracy"]), show(0.0)]
-    lines.append(f"| always no | {' | '.join(always)} |")
+    always = {name.removeprefix("macro_"): value for name, value in report["always_no"].items()}
+    cells = [show(always.get(name)) for name in names] + [show(0.0)]
+    lines.append(f"| always no | {' | '.join(cells)} |")
     return lines
 
 
