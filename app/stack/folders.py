@@ -16,10 +16,10 @@ POSTGRES_SOCKET = ".s.PGSQL.5432"
 LEAST_FREE_BYTES = 512 * 1024 * 1024
 
 
-def default_home() -> Path:
-    """`$REMAND_HOME`; else /var/lib/remand for root, `~/.local/share/remand` for anyone else."""
-    if given := os.environ.get("REMAND_HOME"):
-        return Path(given).expanduser().absolute()
+def home_folder(given: Path | None) -> Path:
+    """The configured data folder (`Settings.home`); else /var/lib/remand for root, `~/.local/share/remand` for anyone else."""
+    if given is not None:
+        return given.expanduser().absolute()
     if os.geteuid() == 0:
         return SYSTEM_HOME
     share = os.environ.get("XDG_DATA_HOME") or "~/.local/share"

@@ -11,7 +11,7 @@ from app.stack.errors import FolderUnusable
 from app.stack.folders import (
     SOCKET_PATH_LIMIT,
     check_space,
-    default_home,
+    home_folder,
     private_file,
     private_folder,
     socket_folder,
@@ -75,8 +75,6 @@ def test_a_long_path_gets_a_short_socket_folder(tmp_path: Path) -> None:
 
 
 def test_the_home_is_the_given_one_else_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("REMAND_HOME", str(tmp_path))
-    assert default_home() == tmp_path
-    monkeypatch.delenv("REMAND_HOME")
+    assert home_folder(tmp_path) == tmp_path
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert default_home() == (SYSTEM_HOME if os.geteuid() == 0 else tmp_path / "remand")
+    assert home_folder(None) == (SYSTEM_HOME if os.geteuid() == 0 else tmp_path / "remand")
