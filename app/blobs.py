@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _CHUNK = 1 << 20
 
@@ -117,7 +117,8 @@ class BlobStore:
             shutil.copyfileobj(source, file, _CHUNK)
         Path(name).rename(local)
 
-    def _filesystem(self):  # type: ignore[no-untyped-def]  # fsspec has no types
+    def _filesystem(self) -> tuple[Any, str]:
         import fsspec
 
-        return fsspec.core.url_to_fs(self._root)
+        filesystem, base = fsspec.core.url_to_fs(self._root)
+        return filesystem, base

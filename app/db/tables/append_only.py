@@ -45,4 +45,4 @@ def statements() -> tuple[str, ...]:
 
 
 for _statement in statements():
-    event.listen(Base.metadata, "after_create", DDL(_statement.replace("%", "%%")))
+    event.listen(Base.metadata, "after_create", DDL(_statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

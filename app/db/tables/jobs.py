@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.tables.base import Base, Created, Identifier
@@ -82,5 +83,5 @@ class IdempotencyKey(Base):
     status: Mapped[int | None]
     """None while the first request is in flight."""
     headers: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
-    body: Mapped[Any] = mapped_column(type_=Base.type_annotation_map[dict[str, Any]], nullable=True)
+    body: Mapped[Any] = mapped_column(JSONB, nullable=True)
     created_at: Mapped[Created]
