@@ -19,8 +19,8 @@ from models.scheme import MISSING, NO, YES, Labels, Scheme
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
 
-SLOPE_PRECISION = 4.0
-"""Prior precision of an option's slope around the pooled slope (standard deviation 0.5)."""
+SLOPE_PRECISION = 16.0
+"""Prior precision of an option's slope around the pooled slope (standard deviation 0.25)."""
 INTERCEPT_PRECISION = 1.0
 """Prior precision of an option's intercept around the pooled intercept (standard deviation 1)."""
 LEAST_SLOPE = 0.05
