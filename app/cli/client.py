@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 def data_folder() -> Path:
     """The folder of the one-machine stack."""
     from app.settings import get_settings
-
-    from app.settings import get_settings
     from app.stack.folders import home_folder
 
     return home_folder(get_settings().home)
@@ -32,8 +30,6 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 def connect(timeout: float = 60.0) -> httpx.Client:
     """A client for REMAND_URL with REMAND_API_KEY, or for the running stack's `connection.json`."""
-    import httpx
-
     import httpx
 
     url, key = os.environ.get("REMAND_URL"), os.environ.get("REMAND_API_KEY")
@@ -54,8 +50,6 @@ def connect(timeout: float = 60.0) -> httpx.Client:
 
 def call(client: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
     """Send a request; a problem document ends the command with its words."""
-    import httpx
-
     import httpx
 
     try:
