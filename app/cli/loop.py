@@ -52,9 +52,9 @@ def disagreements(client: httpx.Client, corpus: str, limit: int | None = None) -
     given, cursor = 0, None
     while limit is None or given < limit:
         page_size = 200 if limit is None else min(200, limit - given)
-        query = {"corpus": corpus, "limit": page_size, "state": "all"} | (
-            {"cursor": cursor} if cursor else {}
-        )
+        query: dict[str, str | int] = {"corpus": corpus, "limit": page_size, "state": "all"}
+        if cursor:
+            query["cursor"] = cursor
         page = _answer(client.get("/label-disagreements", params=query))
         yield from page["items"]
         given, cursor = given + len(page["items"]), page["next_cursor"]
