@@ -1,0 +1,44 @@
+"""The kinds of jobs as data: which module runs one, on which queue it waits, where the API shows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of job. `module` is started as `python -m module JOB FENCE`; `trainer` kinds own a device and run niced on a CPU."""
+
+    name: str
+    module: str
+    queue: str
+    prefix: str
+    title: str
+    trainer: bool = False
+
+
+_BUILT_IN = (
+    Kind("import", "workers.importing", "import", "/imports", "Import"),
+    Kind("train", "workers.train", "train", "/train-jobs", "Train job", trainer=True),
+    Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job"),
+)
+
+
+def _from_environment() -> tuple[Kind, ...]:
+    """Kinds that the fault tests add: REMAND_TEST_JOB_KINDS="probe=tests.fault.probe_job"."""
+    pairs = (part.partition("=") for part in os.environ.get("REMAND_TEST_JOB_KINDS", "").split(",") if part)
+    return tuple(Kind(name, module, "import", f"/{name}-jobs", name) for name, _, module in pairs)
+
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_BUILT_IN, *_from_environment())}
+"""Every kind by its name."""
+
+QUEUES: tuple[str, ...] = tuple(sorted({kind.queue for kind in KINDS.values()}))
+"""The Celery queues that jobs workers listen to."""
+
+
+def job_path(kind: str, job_id: str) -> str:
+    """The address of a job: `/train-jobs/job_…`."""
+    return f"{KINDS[kind].prefix}/{job_id}"
