@@ -1,0 +1,145 @@
+"""Problems as answers: application/problem+json for our own errors, validation errors, unknown paths and the unexpected."""
+
+from __future__ import annotations
+
+import errno
+import json
+import traceback
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.http.problems import Problem, Unavailable
+
+_log = structlog.get_logger("remand.http")
+_DISK_FULL = "53100"
+_SLUGS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed"}
+_TITLES = {404: "There is no such thing", 405: "The address does not take this method"}
+
+
+def install_problem_answers(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(OSError, _on_os_error)
+    app.add_exception_handler(DBAPIError, _on_database_error)
+    app.add_exception_handler(PoolTimeout, _on_database_error)
+
+
+def problem_response(problem: Problem) -> Response:
+    """The answer for a problem; plain ASCII JSON, so that whatever a caller sent can be quoted."""
+    return Response(
+        json.dumps(problem.body()), problem.status, problem.headers, media_type="application/problem+json"
+    )
+
+
+def pointer(location: tuple[Any, ...]) -> str:
+    """A pydantic location as a field name: `/texts/3` in a body, the parameter's name elsewhere."""
+    if not location:
+        return "body"
+    if location[0] == "body":
+        return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location[1:])
+    return str(location[-1])
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an error arose, without its message or any value: messages may quote texts."""
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-12:]
+    ]
+
+
+async def _on_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error)
+
+
+async def _on_validation_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [
+        {"field": pointer(item["loc"]), "message": _words(item), "type": item["type"]}
+        for item in error.errors()[:50]
+    ]
+    first = found[0] if found else {"field": "body", "message": "The request is not valid."}
+    problem = Problem(
+        f"{first['field']}: {first['message']}",
+        field=first["field"],
+        slug="invalid",
+        status=422,
+        errors=found,
+    )
+    problem.title = "A value is wrong"
+    return problem_response(problem)
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    problem = Problem(
+        "There is nothing at this address." if status == 404 else str(error.detail),
+        slug=_SLUGS.get(status, "http-error"),
+        status=status,
+        headers=error.headers,
+    )
+    problem.title = _TITLES.get(status, problem.title)
+    return problem_response(problem)
+
+
+async def _on_os_error(_request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+        return _no_space(errno.errorcode[error.errno])
+    return unexpected(error)
+
+
+async def _on_database_error(_request: Request, error: Exception) -> Response:
+    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    if sqlstate == _DISK_FULL:
+        return _no_space(sqlstate)
+    if isinstance(error, OperationalError | PoolTimeout):
+        _log.error(
+            "database_unavailable", error=type(error).__name__, sqlstate=sqlstate, frames=frames(error)
+        )
+        return problem_response(
+            Unavailable("The database does not answer at the moment; nothing was stored.")
+        )
+    return unexpected(error)
+
+
+def unexpected(error: BaseException) -> Response:
+    """Log an unforeseen error (its kind and place, never its message) and answer 500 with the request id."""
+    _log.error("unexpected_error", error=type(error).__name__, frames=frames(error))
+    problem = Problem(
+        "Something unexpected went wrong; nothing was stored. The operator finds it in the log under the request id.",
+        slug="internal-error",
+        status=500,
+        request_id=structlog.contextvars.get_contextvars().get("request_id"),
+    )
+    problem.title = "The server made an error"
+    return problem_response(problem)
+
+
+def _no_space(code: str) -> Response:
+    _log.error("disk_full_or_read_only", code=code)
+    problem = Problem(
+        "The disk of the server is full or read-only; nothing was stored. Free space, then send it again.",
+        slug="insufficient-storage",
+        status=507,
+    )
+    problem.title = "No space left"
+    return problem_response(problem)
+
+
+def _words(item: dict[str, Any]) -> str:
+    if item["type"] == "json_invalid":
+        return "The body is not valid JSON."
+    if item["type"] == "extra_forbidden":
+        return "There is no such field."
+    return str(item["msg"]).removeprefix("Value error, ")

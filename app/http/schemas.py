@@ -1,0 +1,62 @@
+"""The base of every request body: unknown fields are refused, and strings must be something Postgres can hold."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from app.http.problems import Invalid
+
+
+class RequestModel(BaseModel):
+    """A request body. Unknown fields, NUL bytes, lone surrogates and NaN are refused with the field's name."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, data: Any) -> Any:
+        check_storable(data)
+        return data
+
+
+class AnswerModel(BaseModel):
+    """An answer body."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+def check_storable(value: Any, pointer: str = "") -> None:
+    """Raise Invalid, naming the place as a JSON pointer, for a string or number inside `value` that cannot be stored."""
+    if isinstance(value, str):
+        check_string(value, pointer)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise Invalid("The number is not finite: JSON knows no NaN or Infinity.", field=pointer or "/")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, str):
+                check_string(key, pointer or "/")
+            check_storable(item, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            check_storable(item, f"{pointer}/{index}")
+
+
+def check_string(value: str, field: str) -> None:
+    """Raise Invalid for a NUL character or a lone surrogate (half of a UTF-16 pair)."""
+    if "\x00" in value:
+        raise Invalid(
+            f"There is a NUL character at position {value.index(chr(0))}: remove it.",
+            field=field,
+            slug="nul-character",
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(
+            f"The character at position {error.start} is half of a surrogate pair and no valid Unicode text.",
+            field=field,
+            slug="invalid-unicode",
+        ) from None

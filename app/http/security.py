@@ -1,0 +1,154 @@
+"""Who calls: API keys, browser sessions, roles and corpus scope, as FastAPI dependencies."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import APIKeyCookie, HTTPBearer
+
+from app.http import keys
+from app.http.keys import ROLES, Role, create_api_key
+from app.http.problems import Forbidden, NotFound, Unauthorized
+from app.http.sessions import COOKIE, create_sign_in_link
+
+__all__ = [
+    "Admin",
+    "Principal",
+    "Reader",
+    "Reviewer",
+    "check_scope",
+    "create_api_key",
+    "create_sign_in_link",
+    "csrf_token",
+]
+
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_REMEMBERED_SECONDS = 2.0
+_bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer rmd_…`")
+_cookie = APIKeyCookie(
+    name=COOKIE,
+    auto_error=False,
+    scheme_name="BrowserSession",
+    description="Set by /sign-in; edits also need the CSRF token.",
+)
+_remembered: dict[bytes, tuple[float, keys.Credential]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls; `corpus_id` None means every corpus."""
+
+    key_id: str
+    name: str
+    role: Role
+    corpus_id: str | None
+
+
+async def principal(
+    request: Request,
+    _header: Annotated[object, Depends(_bearer)],
+    _session: Annotated[object, Depends(_cookie)],
+) -> Principal:
+    """The caller, by API key or browser session; Unauthorized when neither is valid, Forbidden when an edit by a browser lacks its CSRF token."""
+    header = request.headers.get("authorization")
+    if header is not None:
+        kind, _, secret = header.partition(" ")
+        credential = (
+            await _look_up(keys.secret_hmac("key", secret.strip()), by_session=False)
+            if kind.lower() == "bearer"
+            else None
+        )
+        if credential is None:
+            raise _unauthorized("The API key is unknown or revoked. Send `Authorization: Bearer rmd_…`.")
+    else:
+        cookie = request.cookies.get(COOKIE)
+        credential = await _look_up(keys.secret_hmac("session", cookie), by_session=True) if cookie else None
+        if credential is None:
+            raise _unauthorized(
+                "Send an API key as `Authorization: Bearer rmd_…`, or sign in with a one-time link."
+            )
+        await _check_csrf(request, credential)
+    request.state.csrf = credential.csrf
+    return Principal(credential.key_id, credential.name, credential.role, credential.corpus_id)
+
+
+def _require(role: Role):  # type: ignore[no-untyped-def]  # a dependency, read by FastAPI
+    def check(caller: Annotated[Principal, Depends(principal)]) -> Principal:
+        if ROLES.index(caller.role) < ROLES.index(role):
+            raise Forbidden(
+                f"This needs a key with the role {role}; yours is {caller.role}.", needed_role=role
+            )
+        return caller
+
+    return check
+
+
+Reader = Annotated[Principal, Depends(_require("reader"))]
+"""Any valid key or session."""
+Reviewer = Annotated[Principal, Depends(_require("reviewer"))]
+"""Role reviewer or admin."""
+Admin = Annotated[Principal, Depends(_require("admin"))]
+"""Role admin."""
+
+
+def check_scope(caller: Principal, corpus_id: str | None) -> None:
+    """NotFound when the key is bound to another corpus: what it may not see does not exist for it."""
+    if caller.corpus_id is not None and caller.corpus_id != corpus_id:
+        raise NotFound("There is no such thing, or it belongs to a corpus that this key does not reach.")
+
+
+def require_unscoped(caller: Principal) -> None:
+    """Forbidden for a key that is bound to one corpus."""
+    if caller.corpus_id is not None:
+        raise Forbidden("This key is bound to one corpus; use a key without a corpus.")
+
+
+def csrf_token(request: Request) -> str:
+    """The CSRF token of the browser session that made this request, for forms; empty for API keys."""
+    return str(getattr(request.state, "csrf", None) or "")
+
+
+def forget_credentials() -> None:
+    """Drop what is remembered of keys and sessions, after one is revoked."""
+    _remembered.clear()
+
+
+async def _look_up(digest: bytes, *, by_session: bool) -> keys.Credential | None:
+    known = _remembered.get(digest)
+    now = time.monotonic()
+    if known is not None and known[0] > now:
+        return known[1]
+    found = await run_in_threadpool(keys.find_credential, digest, by_session=by_session)
+    if found is None:
+        _remembered.pop(digest, None)
+        return None
+    if len(_remembered) > 10_000:
+        _remembered.clear()
+    _remembered[digest] = (now + _REMEMBERED_SECONDS, found)
+    return found
+
+
+async def _check_csrf(request: Request, credential: keys.Credential) -> None:
+    if request.method in _SAFE_METHODS:
+        return
+    given = request.headers.get("x-csrf-token")
+    if given is None and request.headers.get("content-type", "").startswith(
+        "application/x-www-form-urlencoded"
+    ):
+        field = (await request.form()).get("csrf_token")
+        given = field if isinstance(field, str) else None
+    if given is None or not hmac.compare_digest(given.encode(), (credential.csrf or "").encode()):
+        raise Forbidden(
+            "The page has expired or the request came from elsewhere: reload the page and try again.",
+            slug="csrf",
+            field="csrf_token",
+        )
+
+
+def _unauthorized(detail: str) -> Unauthorized:
+    return Unauthorized(detail, headers={"WWW-Authenticate": "Bearer"})

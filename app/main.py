@@ -1,0 +1,38 @@
+"""The web service, put together: middleware, problem answers and every step's routes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from app.http import access_routes, health
+from app.http.answers import install_problem_answers
+from app.http.idempotency import install_replay
+from app.http.limits import RequestLimits
+from app.http.openapi_document import install_openapi
+from app.http.telemetry import Telemetry, configure_logging
+
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    access_routes.router,
+)
+"""Every step's routes, in the order of the loop."""
+
+
+def create_app() -> FastAPI:
+    """The ASGI application; `uvicorn --factory app.main:create_app`."""
+    configure_logging()
+    app = FastAPI(
+        title="Remand",
+        summary="A second reader for hand-labelled legal text.",
+        version="0.1.0",
+        openapi_url="/openapi.json",
+        redoc_url=None,
+    )
+    install_problem_answers(app)
+    install_replay(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    install_openapi(app)
+    app.add_middleware(RequestLimits)
+    app.add_middleware(Telemetry)
+    return app
