@@ -23,6 +23,7 @@ def build() -> typer.Typer:
         name="remand",
         help="A second reader for hand-labelled legal text. `remand up` starts everything on this machine.",
         no_args_is_help=True,
+        add_completion=False,
         pretty_exceptions_enable=False,  # frames would show texts
         # --data_path and --data-path are the same option.
         context_settings={

@@ -15,12 +15,17 @@ SYSTEM_HOME = Path("/var/lib/remand")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A system user; `switch` says whether programs must be dropped to it."""
+    """A system user; `switch` says whether programs must be dropped to it.
+
+    reads_all: dropped programs keep the right to read (not write) files of others: Python and the checkout may lie in
+    root's closed home.
+    """
 
     name: str
     uid: int
     gid: int
     switch: bool
+    reads_all: bool = False
 
 
 def current_account() -> Account:

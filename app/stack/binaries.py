@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,11 @@ def runnable_binaries(account: Account, folder: Path) -> Binaries:
     return Binaries(postgres, redis)
 
 
-def can_run(account: Account, command: tuple[str, ...], folder: Path | None = None) -> bool:
+def can_run(account: Account, command: tuple[str, ...], environment: Mapping[str, str] | None = None) -> bool:
     """Whether that user can run that command to a good end."""
-    program = Program(command, account, {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, folder or Path("/"))
+    program = Program(
+        command, account, {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **(environment or {})}, Path("/")
+    )
     process = launch(program, subprocess.DEVNULL)
     process.communicate()
     return process.returncode == 0

@@ -7,31 +7,31 @@ class StackError(Exception):
     exit_code = 1
 
 
-class AlreadyRunning(StackError):  # noqa: N818  (a state of the world, read by `remand up`)
+class AlreadyRunning(StackError):
     """Another supervisor holds the data folder."""
 
     exit_code = 3
 
 
-class NotRunning(StackError):  # noqa: N818
+class NotRunning(StackError):
     """No supervisor holds the data folder."""
 
     exit_code = 4
 
 
-class PortTaken(StackError):  # noqa: N818
+class PortTaken(StackError):
     """Another program listens where a part of the stack should."""
 
     exit_code = 69
 
 
-class FolderUnusable(StackError):  # noqa: N818
+class FolderUnusable(StackError):
     """The data folder cannot be written: read-only, full, or somebody else's."""
 
     exit_code = 73
 
 
-class PartFailed(StackError):  # noqa: N818
+class PartFailed(StackError):
     """A part of the stack ended before it was ready."""
 
     exit_code = 70

@@ -66,12 +66,17 @@ def private_file(path: Path, content: str, account: Account) -> Path:
 
 def check_space(path: Path, least: int = LEAST_FREE_BYTES) -> None:
     """Refuse a folder whose disk cannot take a start: raises FolderUnusable with what is free and what is needed."""
-    free = shutil.disk_usage(path).free
+    free = free_bytes(path)
     if free < least:
         raise FolderUnusable(
             f"The disk under {path} is almost full: {free // 2**20} MiB free, at least {least // 2**20} MiB needed. "
             "Make room, or choose another folder with REMAND_HOME."
         )
+
+
+def free_bytes(path: Path) -> int:
+    """What the disk under `path` still takes."""
+    return shutil.disk_usage(path).free
 
 
 def socket_folder(folder: Path, account: Account) -> Path:

@@ -41,6 +41,8 @@ def launch(program: Program, output: IO[bytes] | int) -> subprocess.Popen[bytes]
     options = [f"parent={os.getpid()}", f"signal={int(program.orphaned)}"]
     if program.account.switch:
         options += [f"uid={program.account.uid}", f"gid={program.account.gid}"]
+    if program.account.reads_all:
+        options.append("readall=1")
     if program.nice:
         options.append(f"nice={program.nice}")
     return subprocess.Popen(
