@@ -22,6 +22,7 @@ from app.jobs.queries import append_event, finish, get_job, lock_running
 from app.jobs.queries import save_checkpoint as store_checkpoint
 from app.jobs.rules import LeaseLost, State
 from app.settings import get_settings
+from workers.logs import configure_logging
 from workers.stopping import StopFlag, StopReason, watch_supervisor
 
 T = TypeVar("T")
@@ -212,6 +213,7 @@ def child_main(run: Callable[[JobContext], None]) -> None:
     arguments.add_argument("job_id")
     arguments.add_argument("fence", type=int)
     given = arguments.parse_args()
+    configure_logging("job")
     flag = StopFlag()
     watch_supervisor(flag)
     sys.exit(run_attempt(given.job_id, given.fence, run, flag))
