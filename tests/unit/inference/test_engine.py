@@ -1,0 +1,108 @@
+"""The engine's thread: batches, poisonous texts, its own death, shutdown."""
+
+import threading
+
+import pytest
+
+from tests.unit.inference.fakes import POISON, FakeReader, put
+from workers.inference.engine import BROKEN_AFTER, Engine, EngineBrokenError, EngineStoppedError
+from workers.inference.queue import LaneQueue, QueueClosedError
+from workers.inference.work import Lane, TextFailure
+
+PATIENCE = 10
+
+
+@pytest.fixture
+def queue():
+    return LaneQueue(100_000)
+
+
+@pytest.fixture
+def engine(queue):
+    engine = Engine(queue, 64)
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+def test_results_come_back_by_text_and_window(queue, engine):
+    work = put(queue, FakeReader(), ["a" * 25, "b"])
+    assert work.future.result(PATIENCE) == [[10.0, 10.0, 5.0], [1.0]]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_poisonous_text_fails_alone(queue):
+    reader = FakeReader(gate=threading.Event())
+    blocker = put(queue, reader, ["first"])
+    assert reader.started.wait(PATIENCE)
+    one, two = put(queue, reader, ["fine", POISON]), put(queue, reader, ["also fine"])
+    reader.gate.set()
+    assert blocker.future.result(PATIENCE) == [[5.0]]
+    fine, poisoned = one.future.result(PATIENCE)
+    assert fine == [4.0]
+    assert isinstance(poisoned, TextFailure)
+    assert two.future.result(PATIENCE) == [[9.0]]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_single_failing_text_does_not_stop_the_engine(queue):
+    reader = FakeReader()
+    for _ in range(BROKEN_AFTER + 2):
+        assert isinstance(put(queue, reader, [POISON]).future.result(PATIENCE)[0], TextFailure)
+    assert put(queue, reader, ["fine"]).future.result(PATIENCE) == [[4.0]]
+
+
+def test_a_device_that_computes_nothing_any_more_ends_the_engine_and_every_caller_hears(queue, engine):
+    reader = FakeReader(gate=threading.Event())
+    works = [put(queue, reader, [POISON + str(index)] * 20) for index in range(10)]
+    reader.gate.set()
+    engine.ended.result(PATIENCE)
+    outcomes = [work.future.exception(PATIENCE) for work in works]
+    assert any(isinstance(outcome, EngineBrokenError) for outcome in outcomes)
+    assert not engine.alive
+    with pytest.raises(QueueClosedError):
+        queue.admit(Lane.INTERACTIVE, 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_callers_hear_at_once_when_the_thread_dies(queue):
+    def die(_windows, _seconds):
+        raise SystemExit("the thread is gone")
+
+    engine = Engine(queue, 64, observe=die)
+    reader = FakeReader(gate=threading.Event())
+    engine.start()
+    put(queue, reader, ["a"])
+    assert reader.started.wait(PATIENCE)
+    waiting = put(queue, reader, ["b"], Lane.BULK)
+    reader.gate.set()
+    assert isinstance(waiting.future.exception(PATIENCE), SystemExit)
+    engine.ended.result(PATIENCE)
+
+
+def test_stopping_fails_what_waits(queue, engine):
+    reader = FakeReader(gate=threading.Event())
+    put(queue, reader, ["a"])
+    assert reader.started.wait(PATIENCE)
+    waiting = put(queue, reader, ["b"])
+    reader.gate.set()
+    engine.stop()
+    assert waiting.future.done()
+    assert not engine.alive
+    with pytest.raises(QueueClosedError) as refused:
+        queue.admit(Lane.INTERACTIVE, 1)
+    assert isinstance(refused.value.__cause__, EngineStoppedError)
+
+
+def test_like_lengths_share_batches(queue):
+    reader = FakeReader(window=32)
+    put(queue, reader, ["a" * 30, "b" * 2, "c" * 31, "d" * 3])
+    engine = Engine(queue, 64)
+    engine.start()
+    try:
+        put(queue, reader, ["last"]).future.result(PATIENCE)
+    finally:
+        engine.stop()
+    sizes = [sorted(tokens for _, tokens in batch) for batch in reader.batches]
+    assert sizes[0] in ([2, 30], [30, 31], [3, 30])
+    assert sorted(size for batch in sizes for size in batch) == [2, 3, 4, 30, 31]

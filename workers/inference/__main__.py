@@ -1,0 +1,126 @@
+"""`python -m workers.inference`: one process that owns one device."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+import torch
+import uvicorn
+
+from app.blobs import BlobStore
+from app.http.telemetry import configure_logging
+from app.settings import Settings, get_settings
+from models.catalog import DEFAULT, CatalogSettings, locate
+from models.encoder.batches import CPU_BUDGET, GPU_BUDGET
+from models.encoder.load import load_encoder, resolve_device
+from workers.inference.base_reader import BaseReader
+from workers.inference.engine import Engine
+from workers.inference.loading import Bases, load_reader
+from workers.inference.metrics import Metrics
+from workers.inference.queue import LaneQueue
+from workers.inference.reading import Reader
+from workers.inference.residents import Residents
+from workers.inference.server import create_server
+from workers.inference.service import Service
+
+log = structlog.get_logger()
+
+SHUTDOWN_SECONDS = 10
+BROKEN_SECONDS = 2.0
+"""How long a worker whose engine broke still answers, to say so."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than callers keep idle connections, so that it is they who close them."""
+
+
+def build(settings: Settings) -> tuple[Service, Metrics]:
+    """The parts of a worker, not yet started."""
+    queue = LaneQueue(settings.queue_tokens)
+    bases = Bases(lambda name: load_encoder(locate(name, catalog_settings(settings)), settings.device))
+    loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+    blobs, cache = BlobStore(settings.blob_root), Path(settings.work_root) / "adapters"
+
+    def adapter(digest: str) -> Reader:
+        return load_reader(digest, blobs, cache, bases)
+
+    def base(name: str) -> Reader:
+        return BaseReader(name, bases.get(name))
+
+    adapters: Residents[Reader] = Residents(adapter, settings.adapter_memory_mib << 20, loader)
+    metrics = Metrics(queue.lane_tokens, lambda: queue.tokens_per_second, lambda: adapters.size)
+    engine = Engine(queue, token_budget(settings), lambda: engine_context(settings), metrics.batch)
+    tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenizer")
+    return Service(queue, engine, adapters, Residents(base, 1, loader), tokenizers), metrics
+
+
+def catalog_settings(settings: Settings) -> CatalogSettings:
+    """What of the catalog the operator allows."""
+    return CatalogSettings(tuple(map(str, settings.model_dirs)), settings.allow_hub)
+
+
+def token_budget(settings: Settings) -> int:
+    """Padded tokens per batch."""
+    if settings.batch_tokens:
+        return settings.batch_tokens
+    return GPU_BUDGET if resolve_device(settings.device).type == "cuda" else CPU_BUDGET
+
+
+@contextlib.contextmanager
+def engine_context(settings: Settings) -> Iterator[None]:
+    """Inference mode, with the threads the operator allows."""
+    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    with torch.inference_mode():
+        yield
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or until the engine breaks; the exit status."""
+    service, metrics = build(settings)
+
+    async def startup() -> None:
+        warming.append(asyncio.create_task(_warm(service)))
+
+    warming: list[asyncio.Task[None]] = []
+    app = create_server(service, metrics, settings.inference_token.get_secret_value(), startup)
+    config = uvicorn.Config(
+        app, settings.inference_host, settings.inference_port, log_config=None, access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    watch = asyncio.create_task(_end_with_engine(server, service))
+    await server.serve()
+    broken = watch.done()
+    watch.cancel()
+    return 0 if server.started and not broken else 1
+
+
+async def _warm(service: Service) -> None:
+    """Load the default base model before it is asked for; a worker without it serves other models all the same."""
+    try:
+        await service.bases.get(DEFAULT)
+    except Exception as error:  # noqa: BLE001  # whoever asks for it will be told
+        log.warning("default base model not loaded", error=type(error).__name__)
+
+
+async def _end_with_engine(server: uvicorn.Server, service: Service) -> None:
+    """A worker whose engine broke ends itself once its callers have heard, so that its supervisor starts a new one."""
+    await asyncio.wrap_future(service.engine.ended)
+    if not server.should_exit:
+        log.error("engine broken, ending")
+        await asyncio.sleep(BROKEN_SECONDS)
+        server.should_exit = True
+
+
+def main() -> int:
+    """Run one inference worker."""
+    configure_logging()
+    return asyncio.run(serve(get_settings()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

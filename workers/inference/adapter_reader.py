@@ -1,0 +1,149 @@
+"""A loaded adapter as the engine runs it: several members at once, long texts by windows, embeddings along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import CountVectorizer
+
+from models.adapters.load import LoadedAdapter, wide_part
+from models.adapters.wide import vectorizer
+from workers.inference.base_reader import embeddings_of, token_windows
+from workers.inference.encoder_batch import Branch, branch_sums
+from workers.inference.pooling import TextContext, WindowSums, member_text, pooled_probabilities
+from workers.inference.reading import Answer, Plan, Prepared, Results
+from workers.inference.wire import Pool
+from workers.inference.work import TextFailure, Window
+
+_PLAIN = ""
+"""Name of the branch of the base model's own layers, which no member has."""
+_TERM_BYTES = 120
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdapterReader:
+    """Reads texts with the members of one adapter."""
+
+    adapter: LoadedAdapter
+    blob_digest: str
+    size: int
+    words: CountVectorizer | None
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What answers say about the adapter."""
+        manifest = self.adapter.manifest
+        return {
+            "digest": self.adapter.digest,
+            "base": {"name": manifest["base"]["name"], "sha256": manifest["base"]["sha256"]},
+            "option_keys": list(self.adapter.option_keys),
+            "thresholds": self.adapter.thresholds.tolist(),
+            "members": list(self.adapter.members),
+        }
+
+    def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:
+        """Tokens, and the wide branch's logits of each member that reads a text; KeyError for a member that does not exist."""
+        for name in plan.members:
+            if name not in self.adapter.loaded:
+                raise KeyError(
+                    f"the adapter has no member {name!r}; it has {', '.join(self.adapter.members)}"
+                )
+        windows_of, spans_of = token_windows(self.adapter.encoder, texts, self.adapter.max_tokens)
+        members_of = [plan.members_of(text) for text in range(len(texts))]
+        wide = self._wide(texts, members_of)
+        context = tuple(
+            TextContext(members, tuple(wide[name].get(text) for name in members), plan.embeddings)
+            for text, members in enumerate(members_of)
+        )
+        return Prepared(windows_of, spans_of, context)
+
+    def run(self, windows: Sequence[Window]) -> Sequence[WindowSums]:
+        """One pass of the trunk over all windows, then each member over those that it reads."""
+        contexts = [window.request.context[window.text] for window in windows]
+        readers: dict[str, list[int]] = {}
+        for place, context in enumerate(contexts):
+            for name in (*context.members, *((_PLAIN,) if context.embedding else ())):
+                readers.setdefault(name, []).append(place)
+        sums = branch_sums(
+            self.adapter.encoder, windows, self.adapter.depth, self._branches(readers), readers
+        )
+        by_window: list[dict[str, NDArray[np.float32]]] = [{} for _ in windows]
+        for name, places in readers.items():
+            for place, row in zip(places, sums[name], strict=True):
+                by_window[place][name] = row.reshape(-1)
+        return [
+            WindowSums(tuple(found[name] for name in context.members), found.get(_PLAIN), window.tokens)
+            for window, context, found in zip(windows, contexts, by_window, strict=True)
+        ]
+
+    def finish(self, prepared: Prepared, results: Results, plan: Plan, pool: Pool) -> Answer:
+        """Pool, calibrate, average over members. "mean" pools features over all tokens, as in training; "max" takes each option's strongest window."""
+        failures = {text: found for text, found in enumerate(results) if isinstance(found, TextFailure)}
+        readings = {text: found for text, found in enumerate(results) if not isinstance(found, TextFailure)}
+        shape = (len(results), len(self.adapter.option_keys))
+        total, used, deciding = np.zeros(shape), np.zeros((len(results), 1)), np.zeros(shape, dtype=np.int32)
+        for name in plan.members:
+            texts = [text for text in readings if name in prepared.context[text].members]
+            if texts:
+                chosen = [member_text(prepared.context[text], readings[text], name) for text in texts]
+                part, deciding[texts] = pooled_probabilities(self.adapter.loaded[name], chosen, pool)
+                total[texts] += part
+                used[texts] += 1
+        probabilities = (total / np.where(used == 0, np.nan, used)).astype(np.float32)
+        for text in np.flatnonzero(~np.isfinite(probabilities).all(axis=1)):
+            failures.setdefault(int(text), TextFailure("the model's answer is not a number"))
+            probabilities[text] = np.nan
+        return Answer(
+            failures, probabilities, deciding, self._embeddings(results) if plan.embeddings else None
+        )
+
+    def _embeddings(self, results: Results) -> NDArray[np.float32]:
+        sums = [
+            found if isinstance(found, TextFailure) else [w.embedding for w in found] for found in results
+        ]
+        return embeddings_of(sums, self.adapter.encoder.hidden_size)[0]
+
+    def _branches(self, names: Mapping[str, object]) -> dict[str, Branch]:
+        adapter = self.adapter
+        plain = Branch(adapter.encoder.layers[adapter.depth :], (adapter.encoder.depth,))
+        return {
+            name: plain if name == _PLAIN else Branch(adapter.loaded[name].upper, adapter.pooled)
+            for name in names
+        }
+
+    def _wide(
+        self, texts: Sequence[str], members_of: Sequence[Sequence[str]]
+    ) -> dict[str, dict[int, NDArray[np.float32]]]:
+        names = {name for members in members_of for name in members}
+        found: dict[str, dict[int, NDArray[np.float32]]] = {name: {} for name in names}
+        counts = None if self.words is None else csr_matrix(self.words.transform(texts))
+        for name in names:
+            rows = [text for text, members in enumerate(members_of) if name in members]
+            logits = wide_part(self.adapter.loaded[name], None if counts is None else counts[rows])
+            if logits is not None:
+                found[name] = dict(zip(rows, logits, strict=True))
+        return found
+
+
+def adapter_reader(adapter: LoadedAdapter, blob_digest: str) -> AdapterReader:
+    """An adapter made ready to serve."""
+    words = vectorizer(adapter.vocabulary) if adapter.vocabulary else None
+    if words is not None:
+        words.transform([""])  # builds the table of terms now, not with the first request
+    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter), words)
+
+
+def adapter_bytes(adapter: LoadedAdapter) -> int:
+    """Memory that an adapter takes besides its base model."""
+    total = len(adapter.vocabulary) * _TERM_BYTES
+    for member in adapter.loaded.values():
+        for module in (member.upper, member.head):
+            total += sum(weight.nbytes for weight in (*module.parameters(), *module.buffers()))
+        if member.wide is not None:
+            total += sum(array.nbytes for array in member.wide.to_tensors().values())
+    return total

@@ -1,0 +1,87 @@
+"""One batch through a frozen encoder: the shared trunk once, then each member's upper layers over the windows it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.encoder.forward import HiddenBatch, trunk_batches
+from models.encoder.load import Encoder
+from models.encoder.tokens import Windows
+from models.encoder.trunk import upper_sums
+from workers.inference.work import TokenIds, Window
+
+Sums = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Some layers above the trunk and what is wanted of them."""
+
+    upper: nn.ModuleList
+    pooled: tuple[int, ...]
+
+
+def branch_sums(
+    encoder: Encoder,
+    windows: Sequence[Window],
+    depth: int,
+    branches: Mapping[str, Branch],
+    readers: Mapping[str, Sequence[int]],
+) -> dict[str, Sums]:
+    """Sums over tokens under each branch.
+
+    Args:
+        encoder: the base model.
+        windows: the batch.
+        depth: layers of the trunk.
+        branches: by name.
+        readers: per branch the places in `windows` that go through it.
+
+    Returns:
+        Per branch float32 (its places, pooled layers, hidden), in the order of `readers`.
+    """
+    levels = sorted({layer for branch in branches.values() for layer in branch.pooled})
+    packed = packed_windows([window.ids for window in windows])
+    padded = len(windows) * int(packed.lengths.max())
+    (batch,) = trunk_batches(encoder, packed, depth, levels, budget=padded)
+    row_of = np.empty(len(windows), dtype=np.int64)
+    row_of[batch.rows] = np.arange(len(windows))
+    found: dict[str, Sums] = {}
+    with torch.inference_mode():
+        for name, places in readers.items():
+            part = _rows(batch, row_of[np.asarray(places)])
+            found[name] = upper_sums(part, branches[name].upper, depth, branches[name].pooled).cpu().numpy()
+    return found
+
+
+def packed_windows(ids: Sequence[TokenIds]) -> Windows:
+    """Token windows that stand for themselves, one text each."""
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    return Windows(
+        np.concatenate(ids),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.arange(len(ids), dtype=np.int32),
+        np.zeros((len(ids), 2), dtype=np.int32),
+        len(ids),
+    )
+
+
+def _rows(batch: HiddenBatch, rows: NDArray[np.int64]) -> HiddenBatch:
+    """Some rows of a batch, cut to the longest among them."""
+    if len(rows) == len(batch.rows) and bool((np.diff(rows) == 1).all()):
+        return batch
+    chosen = torch.from_numpy(rows).to(batch.hidden.device)
+    mask = batch.mask[chosen]
+    longest = int(mask.sum(dim=1).max())
+    return HiddenBatch(
+        batch.rows[rows],
+        batch.hidden[chosen, :longest],
+        mask[:, :longest],
+        {layer: sums[chosen] for layer, sums in batch.sums.items()},
+    )

@@ -1,0 +1,132 @@
+"""The engine: one thread that owns the models' arithmetic. Schedule, run, hand out, again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import structlog
+
+from workers.inference.queue import LaneQueue
+from workers.inference.work import TextFailure, Window
+
+log = structlog.get_logger()
+
+BROKEN_AFTER = 3
+"""Batches of several windows in a row of which none could be computed: then the device is broken, not the texts."""
+_LOOK_SECONDS = 1.0
+
+Observe = Callable[[Sequence[Window], float], None]
+
+
+class EngineBrokenError(Exception):
+    """Nothing can be computed any more: the worker must be restarted."""
+
+
+class EngineStoppedError(Exception):
+    """The worker is shutting down."""
+
+
+class Engine:
+    """Runs batches from a queue on its own thread until it is stopped or breaks."""
+
+    def __init__(
+        self,
+        queue: LaneQueue,
+        budget: int,
+        context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        observe: Observe | None = None,
+    ) -> None:
+        """Args:
+        queue: where batches come from.
+        budget: padded tokens per batch.
+        context: entered once on the engine's thread (inference mode, thread count).
+        observe: told of each batch and its seconds, for metrics.
+        """
+        self._queue = queue
+        self._budget = budget
+        self._context = context
+        self._observe = observe
+        self._stopping = threading.Event()
+        self._fruitless = 0
+        self.ended: Future[None] = Future()
+        """Done when the thread has ended, for whatever reason."""
+        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether batches are still being computed."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Finish the batch at hand, fail what waits, end the thread."""
+        self._stopping.set()
+        self._queue.close(EngineStoppedError("the inference worker is stopping"))
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _main(self) -> None:
+        try:
+            with self._context():
+                while not self._stopping.is_set():
+                    self._step()
+        except BaseException as error:  # whatever ended the thread, its callers must hear of it
+            log.exception("engine stopped", error=type(error).__name__)
+            self._queue.close(error)
+        finally:
+            self.ended.set_result(None)
+
+    def _step(self) -> None:
+        windows = self._queue.take(self._budget, _LOOK_SECONDS)
+        if not windows:
+            return
+        started = time.perf_counter()
+        for window in windows:
+            if window.request.started_at is None:
+                window.request.started_at = started
+        results = self._results(windows)
+        seconds = time.perf_counter() - started
+        for window, result in zip(windows, results, strict=True):
+            window.request.settle(window, result)
+        self._queue.done(windows, seconds)
+        if self._observe is not None:
+            self._observe(windows, seconds)
+
+    def _results(self, windows: Sequence[Window]) -> Sequence[Any]:
+        """One result per window. A batch that fails is run again window by window, so that only the culprit's text fails."""
+        try:
+            results = windows[0].request.runner.run(windows)
+        except Exception as error:  # noqa: BLE001  # any failure of a batch belongs to a text until proved otherwise
+            log.warning("batch failed", error=type(error).__name__, windows=len(windows))
+            results = [_alone(window) for window in windows] if len(windows) > 1 else [_failure(error)]
+            self._note_fruitless(results)
+        else:
+            self._fruitless = 0
+        return results
+
+    def _note_fruitless(self, results: Sequence[Any]) -> None:
+        if len(results) > 1 and all(isinstance(result, TextFailure) for result in results):
+            self._fruitless += 1
+        elif len(results) > 1:
+            self._fruitless = 0
+        if self._fruitless >= BROKEN_AFTER:
+            raise EngineBrokenError(f"{BROKEN_AFTER} batches in a row failed in every text")
+
+
+def _alone(window: Window) -> Any:
+    try:
+        return window.request.runner.run([window])[0]
+    except Exception as error:  # noqa: BLE001  # as above
+        return _failure(error)
+
+
+def _failure(error: Exception) -> TextFailure:
+    return TextFailure(f"the model could not read it ({type(error).__name__})")

@@ -1,0 +1,253 @@
+"""The worker's HTTP: routes, errors as JSON, the queue's length on every answer."""
+
+from __future__ import annotations
+
+import hmac
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import orjson
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from workers.inference.engine import EngineBrokenError, EngineStoppedError
+from workers.inference.metrics import Metrics
+from workers.inference.queue import QueueClosedError, QueueFullError
+from workers.inference.reading import Plan
+from workers.inference.service import CallerGoneError, Outcome, Question, Service, respond
+from workers.inference.wire import (
+    FAILED_HEADER,
+    QUEUED_HEADER,
+    BadRequestError,
+    arrays_to_bytes,
+    body_of,
+    bulk_request,
+    classify_request,
+    digest_of,
+    embed_request,
+)
+from workers.inference.work import Lane
+
+log = structlog.get_logger()
+
+CLIENT_GONE = 499
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_server(
+    service: Service, metrics: Metrics, token: str, startup: Callable[[], Awaitable[None]]
+) -> ASGIApp:
+    """The ASGI application of one worker.
+
+    Args:
+        service: queue, engine, models.
+        metrics: its counters.
+        token: what callers must send as a bearer token; empty: none is asked for.
+        startup: run once before requests are taken.
+    """
+    routes = Routes(service)
+    posts: dict[str, Handler] = {
+        "/classify": routes.classify, "/bulk": routes.bulk, "/embed": routes.embed, "/load": routes.load,
+    }  # fmt: skip
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        service.engine.start()
+        await startup()
+        try:
+            yield
+        finally:
+            service.engine.stop()
+            service.tokenizers.shutdown(wait=False, cancel_futures=True)
+
+    async def page(_: Request) -> Response:
+        return Response(metrics.page(), media_type=CONTENT_TYPE_LATEST)
+
+    app = Starlette(
+        lifespan=lifespan,
+        routes=[
+            *(
+                Route(path, _guarded(path, handler, metrics, token), methods=["POST"])
+                for path, handler in posts.items()
+            ),
+            Route("/livez", routes.livez),
+            Route("/readyz", routes.readyz),
+            Route("/metrics", page),
+        ],
+    )
+    return _with_queue_length(app, service)
+
+
+class Routes:
+    """The handlers of one worker."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def classify(self, request: Request) -> Response:
+        """Probabilities of the final model, as JSON."""
+        asked = classify_request(body_of(await request.body()))
+        question = Question(Lane.INTERACTIVE, asked.texts, Plan(), asked.pool)
+        outcome = await respond(
+            self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
+        )
+        return _json(
+            {"adapter": asked.adapter, **outcome.reader.description, "results": _results(outcome)},
+            headers=_headers(outcome),
+        )
+
+    async def bulk(self, request: Request) -> Response:
+        """Probabilities by chosen members, and embeddings if asked for, as .npy arrays one after another."""
+        asked = bulk_request(body_of(await request.body()))
+        plan = Plan(asked.members, asked.uses, asked.embeddings)
+        question = Question(Lane.BULK, asked.texts, plan)
+        outcome = await respond(
+            self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
+        )
+        arrays: list[np.ndarray[Any, Any]] = [outcome.answer.probabilities]  # type: ignore[list-item]
+        if asked.embeddings and outcome.answer.embeddings is not None:
+            arrays.append(outcome.answer.embeddings.astype(np.float16))
+        return _binary(arrays, outcome)
+
+    async def embed(self, request: Request) -> Response:
+        """Sentence embeddings of a base model, as one .npy array."""
+        asked = embed_request(body_of(await request.body()))
+        question = Question(Lane.INTERACTIVE, asked.texts, Plan(embeddings=True))
+        outcome = await respond(self._service, self._service.bases.get(asked.base), question, _gone(request))
+        assert outcome.answer.embeddings is not None
+        return _binary([outcome.answer.embeddings.astype(asked.dtype)], outcome)
+
+    async def load(self, request: Request) -> Response:
+        """Load an adapter before it is asked for."""
+        digest = digest_of(body_of(await request.body()))
+        reader = await self._service.adapters.get(digest)
+        return _json({"adapter": digest, **reader.description})
+
+    async def livez(self, _: Request) -> Response:
+        """200 while the engine computes."""
+        alive = self._service.engine.alive
+        return _json({"status": "alive" if alive else "engine stopped"}, 200 if alive else 503)
+
+    async def readyz(self, _: Request) -> Response:
+        """200 when requests can be taken, with what is loaded."""
+        alive = self._service.engine.alive
+        document = {
+            "status": "ready" if alive else "engine stopped",
+            "adapters": list(self._service.adapters.digests),
+            "bases": list(self._service.bases.digests),
+            "tokens_per_second": round(self._service.queue.tokens_per_second),
+        }
+        return _json(document, 200 if alive else 503)
+
+
+def _results(outcome: Outcome) -> list[dict[str, Any]]:
+    answer, prepared = outcome.answer, outcome.prepared
+    assert answer.probabilities is not None
+    assert answer.deciding is not None
+    results: list[dict[str, Any]] = []
+    for text, spans in enumerate(prepared.spans_of):
+        if text in answer.failures:
+            results.append({"error": answer.failures[text].reason})
+            continue
+        results.append(
+            {
+                "probabilities": answer.probabilities[text].tolist(),
+                "windows": [list(span) for span in spans],
+                "deciding": answer.deciding[text].tolist(),
+            }
+        )
+    return results
+
+
+def _headers(outcome: Outcome) -> dict[str, str]:
+    headers = {"Server-Timing": outcome.timing.header}
+    if outcome.answer.failures:
+        headers[FAILED_HEADER] = ",".join(map(str, sorted(outcome.answer.failures)))
+    return headers
+
+
+def _binary(arrays: list[np.ndarray[Any, Any]], outcome: Outcome) -> Response:
+    return Response(arrays_to_bytes(arrays), media_type="application/octet-stream", headers=_headers(outcome))
+
+
+def _json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(document), status, headers, "application/json")
+
+
+def _error(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    return _json({"code": code, "detail": detail}, status, headers)
+
+
+def _gone(request: Request) -> Callable[[], Awaitable[object]]:
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return gone
+
+
+def _guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handler:
+    async def guarded(request: Request) -> Response:
+        began = time.perf_counter()
+        if token and not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {token}"):
+            response = _error(401, "unauthorized", "send REMAND_INFERENCE_TOKEN as a bearer token")
+        else:
+            response = await _answered(handler, request)
+        metrics.requests.labels(path, str(response.status_code)).inc()
+        metrics.seconds.labels(path).observe(time.perf_counter() - began)
+        metrics.failed_texts.inc(
+            len(response.headers.get(FAILED_HEADER, "").split(","))
+            if FAILED_HEADER in response.headers
+            else 0
+        )
+        return response
+
+    return guarded
+
+
+async def _answered(handler: Handler, request: Request) -> Response:
+    try:
+        return await handler(request)
+    except CallerGoneError:
+        return Response(status_code=CLIENT_GONE)
+    except QueueFullError as error:
+        return _error(503, "queue-full", str(error), {"Retry-After": str(math.ceil(error.retry_after))})
+    except Exception as error:
+        for kinds, status, code in _ERRORS:
+            if isinstance(error, kinds):
+                return _error(status, getattr(error, "code", code), str(error))
+        log.exception("request failed", error=type(error).__name__)
+        return _error(500, "unexpected", f"the worker failed ({type(error).__name__}); its log says more")
+
+
+_ERRORS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
+    ((BadRequestError,), 422, "invalid"),
+    ((QueueClosedError, EngineStoppedError, EngineBrokenError), 503, "engine-stopped"),
+    ((FileNotFoundError,), 404, "adapter-missing"),
+    ((LookupError, ValueError), 422, "cannot-load"),
+)
+"""What a handler may raise, the status it answers with, and its code unless the error has one."""
+
+
+def _with_queue_length(app: ASGIApp, service: Service) -> ASGIApp:
+    name = QUEUED_HEADER.lower().encode()
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", []), (name, str(service.queue.queued_tokens).encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, sending if scope["type"] == "http" else send)
+
+    return counted

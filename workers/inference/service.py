@@ -1,0 +1,147 @@
+"""One request through the worker: admit, load, tokenize, queue, compute, pool; and what happens when its caller goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from workers.inference.engine import Engine
+from workers.inference.queue import LaneQueue
+from workers.inference.reading import Answer, Plan, Prepared, Reader, Results
+from workers.inference.residents import Residents
+from workers.inference.wire import Pool
+from workers.inference.work import Lane, Work, make_work
+
+_CHARACTERS_PER_TOKEN = 4
+
+
+class CallerGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of a running worker."""
+
+    queue: LaneQueue
+    engine: Engine
+    adapters: Residents[Reader]
+    """By blob digest."""
+    bases: Residents[Reader]
+    """By name, for embeddings."""
+    tokenizers: ThreadPoolExecutor
+
+
+@dataclass(slots=True)
+class Timing:
+    """Milliseconds a request spent in each stage, for Server-Timing."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+    _last: float = field(default_factory=time.perf_counter)
+
+    def mark(self, stage: str) -> None:
+        """The stage that ends now."""
+        now = time.perf_counter()
+        self.stages[stage] = (now - self._last) * 1000
+        self._last = now
+
+    def split(self, work: Work) -> None:
+        """The stages queue and compute, from a finished request."""
+        now = time.perf_counter()
+        started = work.started_at or now
+        self.stages["queue"] = max(0.0, (started - work.queued_at) * 1000)
+        self.stages["compute"] = (now - started) * 1000
+        self._last = now
+
+    @property
+    def header(self) -> str:
+        """Server-Timing's value."""
+        return ", ".join(f"{stage};dur={milliseconds:.2f}" for stage, milliseconds in self.stages.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An answered request with what it was made from."""
+
+    reader: Reader
+    prepared: Prepared
+    answer: Answer
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which texts, in which lane, read how."""
+
+    lane: Lane
+    texts: Sequence[str]
+    plan: Plan = field(default_factory=Plan)
+    pool: Pool = "mean"
+
+
+async def respond(
+    service: Service,
+    load: Awaitable[Reader],
+    question: Question,
+    gone: Callable[[], Awaitable[object]],
+) -> Outcome:
+    """Carry one request through.
+
+    Args:
+        service: the worker.
+        load: the adapter or base model.
+        question: what is asked.
+        gone: returns when the caller has gone away.
+
+    Raises:
+        QueueFullError: no room.
+        QueueClosedError, EngineStoppedError: the engine has stopped.
+        CallerGoneError: the caller went away; what was queued is dropped.
+        LookupError: a model that does not exist.
+    """
+    timing = Timing()
+    reader = await load
+    timing.mark("load")
+    loop = asyncio.get_running_loop()
+    admission = service.queue.admit(question.lane, estimated_tokens(question.texts))
+    try:
+        prepared = await loop.run_in_executor(
+            service.tokenizers, reader.prepare, question.texts, question.plan
+        )
+        timing.mark("tokenize")
+        work, windows = make_work(reader, question.lane, prepared.windows_of, prepared.context)
+        if windows:
+            service.queue.put(admission, work, windows)
+    finally:
+        service.queue.release(admission)
+    results = await _result_or_gone(service, work, gone)
+    timing.split(work)
+    answer = await loop.run_in_executor(
+        service.tokenizers, reader.finish, prepared, results, question.plan, question.pool
+    )
+    timing.mark("pool")
+    return Outcome(reader, prepared, answer, timing)
+
+
+def estimated_tokens(texts: Sequence[str]) -> int:
+    """A guess at the tokens of texts before they are tokenized."""
+    return sum(len(text) // _CHARACTERS_PER_TOKEN + 2 for text in texts)
+
+
+async def _result_or_gone(service: Service, work: Work, gone: Callable[[], Awaitable[object]]) -> Results:
+    result = asyncio.wrap_future(work.future)
+    leaving = asyncio.ensure_future(gone())
+    waiting: set[asyncio.Future[Any]] = {result, leaving}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not result.done():
+            raise CallerGoneError
+        return result.result()
+    finally:
+        leaving.cancel()
+        if not result.done():
+            service.queue.drop(work)
