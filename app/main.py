@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
+from app.corpora import routes as corpora
+from app.corpora import text_routes as texts
 from app.http import access_routes, health
 from app.http.answers import install_problem_answers
 from app.http.idempotency import install_replay
@@ -14,6 +16,8 @@ from app.http.telemetry import Telemetry, configure_logging
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     access_routes.router,
+    corpora.router,
+    texts.router,
 )
 """Every step's routes, in the order of the loop."""
 

@@ -9,7 +9,6 @@ import hmac
 import json
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Query
 from pydantic import Field
 
 from app.http.problems import Invalid
@@ -19,10 +18,10 @@ from app.settings import get_settings
 _SIGNATURE_BYTES = 16
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=500, description="Most items on one page.")]
+Limit = Annotated[int, Field(ge=1, le=500, description="Most items on one page.")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=2000, description="`next_cursor` of the page before; leave out for the first page."),
+    Field(max_length=2000, description="`next_cursor` of the page before; leave out for the first page."),
 ]
 
 

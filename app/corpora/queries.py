@@ -1,0 +1,133 @@
+"""SQL of corpora: find, list, change, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.exc import IntegrityError
+
+from app.db.session import AnySession, WriteSession
+from app.db.tables import AuditLog, Corpus
+from app.http.problems import Conflict, NotFound
+from app.http.security import Principal, check_scope
+from app.ids import new_id
+
+_COUNTS = text(
+    """
+    SELECT (SELECT count(*) FROM texts WHERE corpus_id = :id) AS texts,
+           (SELECT count(*) FROM annotators WHERE corpus_id = :id) AS annotators,
+           (SELECT max(version) FROM scheme_versions WHERE corpus_id = :id) AS scheme_version,
+           (SELECT count(*) FROM options WHERE corpus_id = :id AND NOT retired) AS options
+    """
+)
+_REFERENCED = """
+    SELECT blob_digest FROM label_snapshots WHERE corpus_id {is} :id
+    UNION SELECT blob_digest FROM adapters WHERE corpus_id {is} :id
+    UNION SELECT frame_blob FROM audit_samples WHERE corpus_id {is} :id
+    UNION SELECT params->>'blob' FROM jobs WHERE corpus_id {is} :id AND params->>'blob' IS NOT NULL
+    UNION SELECT result->>'rejected_blob' FROM jobs WHERE corpus_id {is} :id AND result->>'rejected_blob' IS NOT NULL
+"""
+
+
+def find_corpus(session: AnySession, reference: str) -> Corpus:
+    """A corpus by id or unique name; NotFound when there is none."""
+    query = select(Corpus).where((Corpus.id == reference) | (Corpus.name == reference))
+    corpus = session.scalars(query.order_by(Corpus.id == reference)).first()
+    if corpus is None:
+        raise NotFound(
+            f"There is no corpus {reference!r}: name it by its id (cor_…) or its exact name.",
+            field="corpus_id",
+        )
+    return corpus
+
+
+def corpus_for(session: AnySession, reference: str, caller: Principal) -> Corpus:
+    """`find_corpus`, and NotFound as well when the caller's key does not reach it."""
+    corpus = find_corpus(session, reference)
+    check_scope(caller, corpus.id)
+    return corpus
+
+
+def lock_corpus(session: WriteSession, corpus_id: str) -> Corpus:
+    """The corpus row, locked until the transaction ends, so that edits of it follow one another."""
+    corpus = session.get(Corpus, corpus_id, with_for_update=True, populate_existing=True)
+    if corpus is None:
+        raise NotFound(f"There is no corpus {corpus_id!r}.", field="corpus_id")
+    return corpus
+
+
+def list_corpora(
+    session: AnySession, *, only: str | None = None, before: tuple[Any, str] | None = None, limit: int = 50
+) -> Sequence[Corpus]:
+    """Corpora, newest first. only: the one corpus a key is bound to; before: (created_at, id) of the last one seen."""
+    query = select(Corpus).order_by(Corpus.created_at.desc(), Corpus.id.desc()).limit(limit)
+    if only is not None:
+        query = query.where(Corpus.id == only)
+    if before is not None:
+        query = query.where(tuple_(Corpus.created_at, Corpus.id) < before)
+    return session.scalars(query).all()
+
+
+def corpus_counts(session: AnySession, corpus_id: str) -> dict[str, int]:
+    """Numbers of texts, annotators, options in use, and the newest scheme version (0: none)."""
+    row = session.execute(_COUNTS, {"id": corpus_id}).mappings().one()
+    return {name: row[name] or 0 for name in ("texts", "annotators", "options", "scheme_version")}
+
+
+def create_corpus(session: WriteSession, actor: str, **fields: Any) -> Corpus:
+    """A new corpus; Conflict when its name is taken."""
+    corpus = Corpus(id=new_id("cor"), **fields)
+    session.add(corpus)
+    flush_name(session, corpus.name)
+    session.refresh(corpus)
+    session.add(
+        AuditLog(actor=actor, action="corpus.create", object_id=corpus.id, detail={"name": corpus.name})
+    )
+    return corpus
+
+
+def flush_name(session: WriteSession, name: str) -> None:
+    """Send what is pending; Conflict when that would give a corpus the name of another."""
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if "uq_corpora_name" in str(error.orig):
+            raise Conflict(
+                f"There is a corpus named {name!r} already.", field="/name", slug="name-taken"
+            ) from None
+        raise
+
+
+def delete_corpus(session: WriteSession, corpus: Corpus, actor: str) -> list[str]:
+    """Remove a corpus with everything in it; gives the digests of blobs that nothing refers to any more.
+
+    Their files are deleted by the caller once the transaction has been committed.
+    """
+    candidates = list(session.scalars(text(_REFERENCED.format(**{"is": "="})), {"id": corpus.id}))
+    session.execute(text("UPDATE corpora SET promoted_adapter_id = NULL WHERE id = :id"), {"id": corpus.id})
+    session.execute(
+        text("DELETE FROM annotations a USING texts t WHERE t.id = a.text_id AND t.corpus_id = :id"),
+        {"id": corpus.id},
+    )
+    session.execute(text("DELETE FROM adapters WHERE corpus_id = :id"), {"id": corpus.id})
+    session.execute(text("DELETE FROM corpora WHERE id = :id"), {"id": corpus.id})
+    session.add(
+        AuditLog(actor=actor, action="corpus.delete", object_id=corpus.id, detail={"name": corpus.name})
+    )
+    session.flush()
+    return unreferenced(session, candidates)
+
+
+def unreferenced(session: WriteSession, digests: Sequence[str]) -> list[str]:
+    """Of these blobs, those that no corpus refers to; their rows are removed."""
+    removed = session.scalars(
+        text(
+            f"""DELETE FROM blobs b WHERE b.digest = ANY(:digests)
+            AND NOT EXISTS (SELECT 1 FROM ({_REFERENCED.format(**{"is": "IS DISTINCT FROM"})}) r(digest) WHERE r.digest = b.digest)
+            RETURNING b.digest"""  # noqa: S608  # both parts are constants
+        ),
+        {"digests": list(digests), "id": ""},
+    )
+    return list(removed)
