@@ -14,7 +14,6 @@ import torch
 import uvicorn
 
 from app.blobs import BlobStore
-from app.http.telemetry import configure_logging
 from app.settings import Settings, get_settings
 from models.catalog import DEFAULT, CatalogSettings, locate
 from models.encoder.batches import CPU_BUDGET, GPU_BUDGET
@@ -28,6 +27,7 @@ from workers.inference.reading import Reader
 from workers.inference.residents import Residents
 from workers.inference.server import create_server
 from workers.inference.service import Service
+from workers.logs import configure_logging
 
 log = structlog.get_logger()
 
@@ -118,7 +118,7 @@ async def _end_with_engine(server: uvicorn.Server, service: Service) -> None:
 
 def main() -> int:
     """Run one inference worker."""
-    configure_logging()
+    configure_logging("inference")
     return asyncio.run(serve(get_settings()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import math
 import time
@@ -24,6 +25,7 @@ from workers.inference.metrics import Metrics
 from workers.inference.queue import QueueClosedError, QueueFullError
 from workers.inference.reading import Plan
 from workers.inference.service import CallerGoneError, Outcome, Question, Service, respond
+from workers.inference.summaries import TooManySentencesError, choose_sentences, sentences_of
 from workers.inference.wire import (
     FAILED_HEADER,
     QUEUED_HEADER,
@@ -34,6 +36,7 @@ from workers.inference.wire import (
     classify_request,
     digest_of,
     embed_request,
+    summarize_request,
 )
 from workers.inference.work import Lane
 
@@ -56,8 +59,12 @@ def create_server(
     """
     routes = Routes(service)
     posts: dict[str, Handler] = {
-        "/classify": routes.classify, "/bulk": routes.bulk, "/embed": routes.embed, "/load": routes.load,
-    }  # fmt: skip
+        "/classify": routes.classify,
+        "/bulk": routes.bulk,
+        "/embed": routes.embed,
+        "/summarize": routes.summarize,
+        "/load": routes.load,
+    }
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -125,6 +132,22 @@ class Routes:
         outcome = await respond(self._service, self._service.bases.get(asked.base), question, _gone(request))
         assert outcome.answer.embeddings is not None
         return _binary([outcome.answer.embeddings.astype(asked.dtype)], outcome)
+
+    async def summarize(self, request: Request) -> Response:
+        """The sentences that stand for a text, with their character offsets."""
+        asked = summarize_request(body_of(await request.body()))
+        sentences = sentences_of(asked.text)
+        embeddings, headers = np.zeros((len(sentences), 1), dtype=np.float32), {}
+        if asked.method == "mmr" and len(sentences) > 1:
+            texts = [asked.text[start:end] for start, end in sentences]
+            question = Question(Lane.INTERACTIVE, texts, Plan(embeddings=True))
+            load = self._service.bases.get(asked.base)
+            outcome = await respond(self._service, load, question, _gone(request))
+            assert outcome.answer.embeddings is not None
+            embeddings, headers = outcome.answer.embeddings, _headers(outcome)
+        chosen = await asyncio.to_thread(choose_sentences, asked, sentences, embeddings)
+        document = {"sentences": [sentences[place] for place in chosen], "sentences_in_text": len(sentences)}
+        return _json(document, headers=headers)
 
     async def load(self, request: Request) -> Response:
         """Load an adapter before it is asked for."""
@@ -233,6 +256,7 @@ _ERRORS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((BadRequestError,), 422, "invalid"),
     ((QueueClosedError, EngineStoppedError, EngineBrokenError), 503, "engine-stopped"),
     ((FileNotFoundError,), 404, "adapter-missing"),
+    ((TooManySentencesError,), 413, "too-many-sentences"),
     ((LookupError, ValueError), 422, "cannot-load"),
 )
 """What a handler may raise, the status it answers with, and its code unless the error has one."""

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 
+from models.text.extractive import TRADE_OFF, Budget, Unit
+
 QUEUED_HEADER = "X-Remand-Queued-Tokens"
 FAILED_HEADER = "X-Remand-Failed-Texts"
 """Rows (comma-separated) of a binary answer that are NaN because the text could not be read."""
@@ -48,6 +50,17 @@ class EmbedRequest:
     base: str
     texts: tuple[str, ...]
     dtype: Literal["float16", "float32"]
+
+
+@dataclass(frozen=True, slots=True)
+class SummarizeRequest:
+    """POST /summarize."""
+
+    base: str
+    text: str
+    method: Literal["mmr", "lead"]
+    budget: Budget
+    trade_off: float
 
 
 def body_of(raw: bytes) -> Mapping[str, Any]:
@@ -91,6 +104,20 @@ def embed_request(body: Mapping[str, Any]) -> EmbedRequest:
     if dtype not in ("float16", "float32"):
         raise BadRequestError('dtype must be "float16" or "float32"')
     return EmbedRequest(base, _texts(body), dtype)
+
+
+def summarize_request(body: Mapping[str, Any]) -> SummarizeRequest:
+    """Check a /summarize body."""
+    base, text, method = body.get("base"), body.get("text"), body.get("method", "mmr")
+    if not isinstance(base, str) or not isinstance(text, str):
+        raise BadRequestError("base and text must be strings")
+    if method not in ("mmr", "lead"):
+        raise BadRequestError('method must be "mmr" or "lead"')
+    try:
+        budget = Budget(Unit(str(body.get("unit"))), float(body.get("amount", 0)))
+        return SummarizeRequest(base, text, method, budget, float(body.get("trade_off", TRADE_OFF)))
+    except (TypeError, ValueError) as error:
+        raise BadRequestError(str(error)) from error
 
 
 def digest_of(body: Mapping[str, Any]) -> str:

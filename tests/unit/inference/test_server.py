@@ -186,3 +186,24 @@ def test_stopping_the_server_answers_those_who_wait():
         worker.reader.gate.set()
         assert waiting.result(10).status_code in (200, 503)
         second.result(10)
+
+
+@pytest.mark.parametrize(
+    ("method", "unit", "amount", "expected"),
+    [("lead", "sentences", 1, [[0, 10]]), ("mmr", "sentences", 9, [[0, 10], [11, 23]]), ("lead", "ratio", 1, [[0, 10], [11, 23]])],
+)
+def test_summaries_are_sentences_with_offsets(client, method, unit, amount, expected):
+    text = "It rained. He stayed in"
+    body = {"base": "minilm", "text": text, "method": method, "unit": unit, "amount": amount}
+    assert client.post("/summarize", json=body).json() == {"sentences": expected, "sentences_in_text": 2}
+
+
+def test_a_text_without_a_sentence_has_an_empty_summary(client):
+    body = {"base": "minilm", "text": "  ", "unit": "words", "amount": 5}
+    assert client.post("/summarize", json=body).json() == {"sentences": [], "sentences_in_text": 0}
+
+
+def test_too_many_sentences_to_compare(client):
+    body = {"base": "minilm", "text": "It rained. " * 5001, "unit": "words", "amount": 5}
+    answer = client.post("/summarize", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-many-sentences")
