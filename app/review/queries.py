@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,11 @@ from app.db.session import AnySession
 IN_FORCE = """
     SELECT DISTINCT ON (r.text_id, r.question_id, r.option_id) r.*
     FROM reviews r
-    WHERE r.corpus_id = :corpus AND r.undoes IS NULL AND NOT EXISTS (SELECT FROM reviews u WHERE u.undoes = r.id)
+    WHERE r.corpus_id = :corpus AND (CAST(:texts AS bigint[]) IS NULL OR r.text_id = ANY(:texts)) AND r.undoes IS NULL
+        AND NOT EXISTS (SELECT FROM reviews u WHERE u.undoes = r.id)
     ORDER BY r.text_id, r.question_id, r.option_id, r.id DESC
 """
-"""The newest decision of each cell that is neither an undo nor undone."""
+"""The newest decision of each cell that is neither an undo nor undone; parameters :corpus and :texts (ids, or NULL for all)."""
 
 DEFINITIONS = """
     SELECT * FROM unnest(CAST(:question_ids AS bigint[]), CAST(:option_ids AS bigint[]), CAST(:digests AS text[]))
@@ -52,13 +54,18 @@ class Settled:
     at: datetime
 
 
-def settled_cells(session: AnySession, corpus_id: str, codebook: Codebook | None = None) -> list[Settled]:
-    """Every settled cell of a corpus, by text.
+def settled_cells(
+    session: AnySession,
+    corpus_id: str,
+    codebook: Codebook | None = None,
+    text_ids: Sequence[int] | None = None,
+) -> list[Settled]:
+    """Every settled cell of a corpus (or of some of its texts), by text.
 
     A decision settles its cell until it is undone, or the text's content or the codebook's definition changes; a later ranking changes nothing.
     """
     book = codebook or load_codebook(session, corpus_id)
-    rows = session.execute(text(_SETTLED), {"corpus": corpus_id, **definition_parameters(book)})
+    rows = session.execute(text(_SETTLED), _parameters(corpus_id, book, text_ids))
     questions = {number: key for key, number in book.question_ids.items()}
     options = {number: key for key, number in book.option_ids.items()}
     return [
@@ -73,6 +80,11 @@ def settled_cells(session: AnySession, corpus_id: str, codebook: Codebook | None
         )
         for text_id, question, option, value, number, reviewer, at in rows
     ]
+
+
+def _parameters(corpus_id: str, codebook: Codebook, text_ids: Sequence[int] | None) -> dict[str, Any]:
+    texts = None if text_ids is None else list(text_ids)
+    return {"corpus": corpus_id, "texts": texts, **definition_parameters(codebook)}
 
 
 def definition_parameters(codebook: Codebook) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""Disagreements in SQL: which ranking a listing walks, and its rows in the order of that ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Row
+
+from app.corpora.codebook import Codebook, load_codebook
+from app.db.session import AnySession
+from app.http.problems import Invalid, NotFound
+from app.http.security import Principal, check_scope
+from app.review.filters import SETTLED_COLUMN, Filters, conditions
+from app.review.queries import DEFINITIONS, definition_parameters
+
+STREAM_ROWS = 500
+
+_ROWS = f"""
+    WITH definitions AS ({DEFINITIONS})
+    SELECT d.id, d.position, d.text_id, t.external_id, d.question_id, d.option_id, q.key AS question, q.kind, o.key AS option,
+        d.human_value, d.model_value, d.probability, d.suspicion, d.text_version_id <> t.current_version_id AS text_changed,
+        t.metadata, t.groups, r.id AS review_id, r.value AS review_value, r.reviewer, r.note, r.created_at AS reviewed_at,
+        {SETTLED_COLUMN} AS settled, c.reviewer AS claimed_by, c.expires_at AS claimed_until,
+        EXISTS (SELECT FROM reviews mine WHERE mine.text_id = d.text_id AND mine.question_id = d.question_id
+            AND mine.option_id IS NOT DISTINCT FROM d.option_id AND mine.value IS NOT NULL AND mine.reviewer = :reader) AS voted
+    FROM disagreements d
+    JOIN texts t ON t.id = d.text_id
+    JOIN text_versions now ON now.id = t.current_version_id
+    JOIN questions q ON q.id = d.question_id
+    LEFT JOIN options o ON o.id = d.option_id
+    LEFT JOIN definitions f ON f.question_id = d.question_id AND f.option_id IS NOT DISTINCT FROM d.option_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM reviews v
+        WHERE v.text_id = d.text_id AND v.question_id = d.question_id AND v.option_id IS NOT DISTINCT FROM d.option_id
+            AND v.undoes IS NULL AND NOT EXISTS (SELECT FROM reviews u WHERE u.undoes = v.id)
+        ORDER BY v.id DESC LIMIT 1
+    ) r ON true
+    LEFT JOIN text_versions seen ON seen.id = r.text_version_id
+    LEFT JOIN claims c ON c.text_id = d.text_id AND c.question_id = d.question_id
+        AND c.option_id IS NOT DISTINCT FROM d.option_id AND c.expires_at > now()
+    WHERE d.ranking_id = :ranking AND d.position > :after
+"""  # noqa: S608  # built from constants; every value is bound
+
+
+@dataclass(frozen=True, slots=True)
+class RankingRef:
+    """The ranking that a listing walks."""
+
+    id: str
+    run_id: str
+    corpus_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many disagreements of a ranking are in which state, for one reader."""
+
+    total: int
+    open: int
+    claimed: int
+    settled: int
+
+
+def find_corpus(session: AnySession, name: str) -> str:
+    """A corpus id from an id or a name; NotFound when there is none."""
+    found = session.scalar(
+        text("SELECT id FROM corpora WHERE id = :name OR name = :name ORDER BY id = :name DESC LIMIT 1"),
+        {"name": name},
+    )
+    if found is None:
+        raise NotFound(f"There is no corpus “{name}”.", field="corpus")
+    return str(found)
+
+
+def find_ranking(
+    session: AnySession, chosen: Filters, caller: Principal, cursor_ranking: str | None = None
+) -> RankingRef | None:
+    """The ranking asked for: by id, the newest of a run, the cursor's, or the newest of the corpus; None when there is none yet.
+
+    Raises Invalid when nothing says which corpus, or when the cursor walks another ranking than the one asked for; NotFound outside the key's corpus.
+    """
+    corpus_id = None if chosen.corpus is None else find_corpus(session, chosen.corpus)
+    if corpus_id is None and chosen.run is None and chosen.ranking is None:
+        raise Invalid("Say which corpus (or run, or ranking) the disagreements are to be of.", field="corpus")
+    if corpus_id is not None:
+        check_scope(caller, corpus_id)
+    found = _ranking(session, chosen.ranking or cursor_ranking, chosen.run, corpus_id)
+    if found is None and (chosen.ranking or chosen.run):
+        raise NotFound(
+            "There is no such ranking, or it is of another corpus or run.",
+            field="ranking" if chosen.ranking else "run",
+        )
+    if cursor_ranking is not None and (found is None or found.id != cursor_ranking):
+        raise Invalid(
+            "The cursor walks another ranking than the one asked for: leave out the cursor to start from its top.",
+            field="cursor",
+            slug="cursor-of-another-ranking",
+            cursor_ranking=cursor_ranking,
+        )
+    if found is not None:
+        check_scope(caller, found.corpus_id)
+    return found
+
+
+def _ranking(
+    session: AnySession, ranking: str | None, run: str | None, corpus_id: str | None
+) -> RankingRef | None:
+    row = session.execute(
+        text(
+            """SELECT id, run_id, corpus_id, created_at FROM rankings
+            WHERE (CAST(:ranking AS text) IS NULL OR id = :ranking) AND (CAST(:run AS text) IS NULL OR run_id = :run)
+            AND (CAST(:corpus AS text) IS NULL OR corpus_id = :corpus) ORDER BY created_at DESC, id DESC LIMIT 1"""
+        ),
+        {"ranking": ranking, "run": run, "corpus": corpus_id},
+    ).first()
+    return None if row is None else RankingRef(row.id, row.run_id, row.corpus_id, row.created_at)
+
+
+def check_keys(codebook: Codebook, chosen: Filters) -> None:
+    """Invalid for an option or question that the codebook does not have."""
+    options, questions = codebook.scheme.option_keys, [question.key for question in codebook.scheme.questions]
+    for field, value, known in (("option", chosen.option, options), ("question", chosen.question, questions)):
+        if value is not None and value not in known:
+            raise Invalid(
+                f"There is no {field} “{value}” in the scheme: it has {', '.join(known)}.", field=field
+            )
+
+
+def list_disagreements(
+    session: AnySession,
+    ranking: RankingRef,
+    chosen: Filters,
+    reader: str,
+    *,
+    after: int = 0,
+    limit: int | None = 50,
+    blind: bool = False,
+) -> Iterator[Row[Any]]:
+    """Rows of a ranking by position; without a limit they are streamed from a server-side cursor."""
+    codebook = load_codebook(session, ranking.corpus_id)
+    check_keys(codebook, chosen)
+    where, values = conditions(chosen, blind)
+    parameters = {"ranking": ranking.id, "after": after, "reader": reader, "limit": limit, **values}
+    statement = text(f"{_ROWS}{where} ORDER BY d.position LIMIT CAST(:limit AS bigint)")
+    options = {"yield_per": STREAM_ROWS} if limit is None else {}
+    yield from session.execute(
+        statement, parameters | definition_parameters(codebook), execution_options=options
+    )
+
+
+def count_states(
+    session: AnySession, ranking: RankingRef, chosen: Filters, reader: str, *, blind: bool = False
+) -> Counts:
+    """Disagreements by state, narrowed by every filter but the state."""
+    codebook = load_codebook(session, ranking.corpus_id)
+    check_keys(codebook, chosen)
+    where, values = conditions(replace(chosen, state="all"), blind)
+    statement = text(
+        f"""SELECT count(*) AS total, count(*) FILTER (WHERE settled) AS settled,
+            count(*) FILTER (WHERE NOT settled AND claimed_by <> :reader) AS claimed FROM ({_ROWS}{where}) listed"""  # noqa: S608  # built from constants
+    )
+    parameters = {"ranking": ranking.id, "after": 0, "reader": reader, **values}
+    row = session.execute(statement, parameters | definition_parameters(codebook)).one()
+    return Counts(row.total, row.total - row.settled - row.claimed, row.claimed, row.settled)
