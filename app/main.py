@@ -12,12 +12,21 @@ from app.http.idempotency import install_replay
 from app.http.limits import RequestLimits
 from app.http.openapi_document import install_openapi
 from app.http.telemetry import Telemetry, configure_logging
+from app.inference import routes as inference
+from app.inference.pool import lifespan
+from app.jobs import routes as jobs
+from app.review import routes as review
+from app.training import routes as training
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     access_routes.router,
     corpora.router,
     texts.router,
+    inference.router,
+    jobs.router,
+    training.router,
+    review.router,
 )
 """Every step's routes, in the order of the loop."""
 
@@ -31,6 +40,7 @@ def create_app() -> FastAPI:
         version="0.1.0",
         openapi_url="/openapi.json",
         redoc_url=None,
+        lifespan=lifespan,
     )
     install_problem_answers(app)
     install_replay(app)
