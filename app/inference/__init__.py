@@ -1,1 +1,1 @@
-"""/classify and /summarize: the way to the inference workers."""
+"""Step three of the loop seen from callers: POST /classify and POST /summarize, answered by the inference workers."""

@@ -1,0 +1,80 @@
+"""From a worker's answer to the API's: readings per option, and its refusals as problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from app.http.problems import Conflict, Invalid, Problem, TooLarge, Unavailable
+from app.inference.queries import Served
+from app.inference.rules import decisions
+from app.inference.schemas import ClassifyAnswer, OptionReading, ReadBy, Stretch, TextReading
+from models.scheme import Scheme
+
+
+def classified(document: dict[str, Any], served: Served) -> ClassifyAnswer:
+    """The answer of POST /classify from a worker's."""
+    model = ReadBy(
+        adapter=served.id, name=served.name, digest=served.digest,
+        base_model=served.base_model, corpus_id=served.corpus_id,
+    )  # fmt: skip
+    return ClassifyAnswer(
+        model=model,
+        results=[_reading(result, document["thresholds"], served.scheme) for result in document["results"]],
+    )
+
+
+def _reading(result: dict[str, Any], thresholds: list[float], scheme: Scheme) -> TextReading:
+    if "error" in result:
+        return TextReading(options=[], windows=0, truncated=False, error=result["error"])
+    windows, probabilities = result["windows"], result["probabilities"]
+    decided = decisions(probabilities, thresholds, scheme)
+    question_of = {option.key: question.key for question in scheme.questions for option in question.options}
+    options = [
+        OptionReading(
+            key=option.key,
+            name=option.name,
+            question=question_of[option.key],
+            probability=probabilities[place],
+            threshold=thresholds[place],
+            decision=decided[place],
+            decided_by=_stretch(windows[result["deciding"][place]]) if len(windows) > 1 else None,
+        )
+        for place, option in enumerate(scheme.options)
+    ]
+    return TextReading(options=options, windows=len(windows), truncated=False)
+
+
+def _stretch(span: list[int]) -> Stretch:
+    return Stretch(start=span[0], end=span[1])
+
+
+def refusal(answer: httpx.Response, field: str) -> Problem:
+    """The problem for a worker's refusal. field: what a refused model is named by in the request."""
+    try:
+        document = answer.json()
+    except ValueError:
+        document = {}
+    detail = str(document.get("detail", "the inference worker gave no reason"))
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        busy = document.get("code") == "queue-full"
+        words = "The inference workers are busy" if busy else "The inference worker is starting again"
+        retry = float(answer.headers.get("Retry-After", 5))
+        return Unavailable(
+            f"{words}: try again in {retry:.0f} s.",
+            retry_after=retry,
+            slug=str(document.get("code", "unavailable")),
+        )
+    slug = str(document.get("code", "inference-refused"))
+    if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        return TooLarge(detail, field="/text", slug=slug)
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return Conflict(
+            "The adapter's file is not in the blob store of the inference worker: check REMAND_BLOB_ROOT.",
+            field=field,
+            slug=slug,
+        )
+    if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+        return Invalid(detail, field=field, slug=slug)
+    return Unavailable(f"The inference worker failed: {detail}", slug="inference-failed")

@@ -1,0 +1,78 @@
+"""SQL of classify: which adapter serves a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app.db.session import AnySession
+from app.db.tables import Adapter, Corpus
+from app.http.problems import Conflict, Invalid, NotFound
+from app.http.security import Principal, check_scope
+from models.scheme import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serving needs to know about an adapter."""
+
+    id: str
+    name: str
+    corpus_id: str | None
+    base_model: str
+    digest: str
+    blob_digest: str
+    scheme: Scheme
+
+
+def served_adapter(session: AnySession, caller: Principal, adapter: str | None, corpus: str | None) -> Served:
+    """The adapter named, else the promoted one of the corpus named, else that of the corpus the key is bound to.
+
+    Raises:
+        Invalid: neither was named and the key is not bound to a corpus.
+        NotFound: no such adapter or corpus, or out of the key's reach.
+        Conflict: the corpus has no promoted adapter, or the adapter does not classify.
+    """
+    if adapter is not None:
+        row = session.get(Adapter, adapter)
+        if row is None:
+            raise NotFound(f"There is no adapter {adapter!r}: GET /adapters lists them.", field="/adapter")
+        check_scope(caller, row.corpus_id)
+        return _served(row)
+    return _served(_promoted(session, caller, corpus or caller.corpus_id))
+
+
+def _promoted(session: AnySession, caller: Principal, corpus: str | None) -> Adapter:
+    if corpus is None:
+        raise Invalid(
+            "Say who shall read it: `adapter` (adp_…), or `corpus` (name or cor_…) for its promoted adapter.",
+            field="/adapter",
+            slug="adapter-missing",
+        )
+    query = (
+        select(Corpus).where((Corpus.id == corpus) | (Corpus.name == corpus)).order_by(Corpus.id == corpus)
+    )
+    found = session.scalars(query).first()
+    if found is None:
+        raise NotFound(f"There is no corpus {corpus!r}: GET /corpora lists them.", field="/corpus")
+    check_scope(caller, found.id)
+    row = session.get(Adapter, found.promoted_adapter_id) if found.promoted_adapter_id else None
+    if row is None:
+        raise Conflict(
+            f"The corpus {found.name!r} has no promoted adapter: train one, or name one as `adapter`.",
+            field="/corpus",
+            slug="no-promoted-adapter",
+        )
+    return row
+
+
+def _served(row: Adapter) -> Served:
+    if row.task != "classify":
+        raise Conflict(
+            f"The adapter {row.id} is made to {row.task}, not to classify.",
+            field="/adapter",
+            slug="wrong-task",
+        )
+    scheme = Scheme.from_document(row.manifest["scheme"])
+    return Served(row.id, row.name, row.corpus_id, row.base_model, row.digest, row.blob_digest, scheme)

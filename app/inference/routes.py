@@ -1,0 +1,100 @@
+"""POST /classify and POST /summarize."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.concurrency import run_in_threadpool
+
+from app.db.session import reading
+from app.http.documented import problems
+from app.http.problems import Invalid
+from app.http.security import Principal, Reader
+from app.inference.answers import classified, refusal
+from app.inference.pool import WorkerPool, pool_of
+from app.inference.queries import Served, served_adapter
+from app.inference.rules import Limits, check_text, check_texts
+from app.inference.schemas import ClassifyAnswer, ClassifyBody, SummarizeAnswer, SummarizeBody
+from app.inference.summaries import budget_of, summarized
+from app.settings import get_settings
+from models.catalog import CATALOG
+
+router = APIRouter(tags=["inference"])
+Workers = Annotated[WorkerPool, Depends(pool_of)]
+TIMING = "Server-Timing"
+
+
+@router.post(
+    "/classify",
+    summary="Read texts with an adapter",
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
+)
+async def classify(
+    body: ClassifyBody, caller: Reader, workers: Workers, response: Response
+) -> ClassifyAnswer:
+    """Per option of the codebook the calibrated probability and the decision at the adapter's threshold.
+
+    Texts longer than the model's window are read to their end in overlapping windows; the answer says so, and which
+    window decided. A text that cannot be read has an `error`; the others are answered. When the workers are busy the
+    answer is 503 with `Retry-After`.
+    """
+    texts = _texts(body)
+    served = await run_in_threadpool(_served, caller, body)
+    answer = await workers.post(
+        "/classify", {"adapter": served.blob_digest, "texts": texts, "pool": body.pool}
+    )
+    if not answer.is_success:
+        raise refusal(answer, "/adapter")
+    response.headers[TIMING] = answer.headers.get(TIMING, "")
+    return classified(answer.json(), served)
+
+
+@router.post(
+    "/summarize", summary="Summarize a text by its own sentences", responses=problems(401, 403, 413, 422, 503)
+)
+async def summarize(
+    body: SummarizeBody, _caller: Reader, workers: Workers, response: Response
+) -> SummarizeAnswer:
+    """The sentences that stand for a text, verbatim, with their character offsets in it.
+
+    Give one of `max_sentences` (default 3), `max_words` or `ratio`. A length beyond the text's own gives all of it.
+    """
+    check_text(body.text, get_settings().max_text_characters, "/text")
+    if body.base_model not in CATALOG:
+        raise Invalid(
+            f"There is no base model {body.base_model!r}; the catalog has {', '.join(CATALOG)}.",
+            field="/base_model",
+            slug="unknown-base-model",
+        )
+    unit, amount = budget_of(body)
+    request = {
+        "text": body.text,
+        "base": body.base_model,
+        "method": body.method,
+        "unit": unit,
+        "amount": amount,
+        "trade_off": body.trade_off,
+    }
+    answer = await workers.post("/summarize", request)
+    if not answer.is_success:
+        raise refusal(answer, "/base_model")
+    response.headers[TIMING] = answer.headers.get(TIMING, "")
+    return summarized(body, answer.json())
+
+
+def _texts(body: ClassifyBody) -> list[str]:
+    settings = get_settings()
+    limits = Limits(settings.max_texts_per_request, settings.max_text_characters)
+    if body.text is not None and body.texts is not None:
+        raise Invalid("Give `text` or `texts`, not both.", field="/texts", slug="text-and-texts")
+    if body.text is not None:
+        check_texts([body.text], limits, "/text")
+        return [body.text]
+    check_texts(body.texts or [], limits)
+    return body.texts or []
+
+
+def _served(caller: Principal, body: ClassifyBody) -> Served:
+    with reading() as session:
+        return served_adapter(session, caller, body.adapter, body.corpus)

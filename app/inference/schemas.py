@@ -1,0 +1,128 @@
+"""Bodies and answers of POST /classify and POST /summarize."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from app.http.schemas import AnswerModel, RequestModel
+
+
+class ClassifyBody(RequestModel):
+    """One text or several, and who shall read them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"corpus": "letters", "text": "Your Honor, I am sorry for what I did."}]
+        }
+    )
+    text: str | None = Field(None, description="One text. Give this or `texts`.")
+    texts: list[str] | None = Field(None, description="Several texts (REMAND_MAX_TEXTS_PER_REQUEST at most).")
+    adapter: str | None = Field(
+        None,
+        description="Adapter id; default: the promoted adapter of `corpus`.",
+        examples=["adp_01k3zq5w0v8n2m4c6x7y9abc"],
+    )
+    corpus: str | None = Field(None, description="Corpus whose promoted adapter reads, by name or id.")
+    pool: Literal["mean", "max"] = Field(
+        "mean",
+        description="How the windows of a long text become one answer: `mean` over all of it, as the adapter was trained, or each option's strongest window.",
+    )
+
+
+class Stretch(AnswerModel):
+    """Characters start to end (exclusive) of the text sent."""
+
+    start: int
+    end: int
+
+
+class OptionReading(AnswerModel):
+    """What the model says about one option."""
+
+    key: str
+    name: str
+    question: str
+    probability: float = Field(description="Calibrated probability of yes.")
+    threshold: float = Field(description="The adapter's threshold; unused in a choose_one question.")
+    decision: bool = Field(
+        description="Yes at the threshold; in a choose_one question, whether it is the most probable option."
+    )
+    decided_by: Stretch | None = Field(
+        description="The window that speaks most for the option; null when the text fits one window."
+    )
+
+
+class TextReading(AnswerModel):
+    """One text as read. `error` says why a text could not be read; the others of the request are unharmed."""
+
+    options: list[OptionReading]
+    windows: int = Field(
+        description="Windows the text was read in; more than one when it is longer than the model's window."
+    )
+    truncated: bool = Field(
+        description="Whether some of it was left unread. Long texts are read to their end in windows, so this is false."
+    )
+    error: str | None = None
+
+
+class ReadBy(AnswerModel):
+    """The model that answered."""
+
+    adapter: str
+    name: str
+    digest: str = Field(description="Digest of the adapter's manifest: the model version.")
+    base_model: str
+    corpus_id: str | None
+
+
+class ClassifyAnswer(AnswerModel):
+    """An entry in `results` per text, in the order sent."""
+
+    model: ReadBy
+    results: list[TextReading]
+
+
+class SummarizeBody(RequestModel):
+    """A text and how long its summary may be (one of `max_sentences`, `max_words`, `ratio`)."""
+
+    model_config = ConfigDict(
+        populate_by_name=True,
+        json_schema_extra={
+            "examples": [{"text": "The applicant was arrested. He complained of it.", "max_sentences": 1}]
+        },
+    )
+    text: str
+    max_sentences: int | None = Field(None, ge=1, le=1000)
+    max_words: int | None = Field(None, ge=1, le=100_000)
+    ratio: float | None = Field(None, gt=0, le=1, description="Share of the text's words.")
+    method: Literal["mmr", "lead"] = Field(
+        "mmr",
+        description="`mmr`: sentences that stand for the whole and do not repeat each other (maximal marginal relevance over sentence embeddings); `lead`: the first ones.",
+    )
+    trade_off: float = Field(
+        0.7, ge=0, le=1, alias="lambda", description="1: relevance alone, 0: novelty alone. For `mmr`."
+    )
+    base_model: str = Field("minilm", description="Catalog name of the model whose embeddings are compared.")
+
+
+class SummarySentence(AnswerModel):
+    """A sentence of the source, verbatim: `text[start:end]`."""
+
+    start: int
+    end: int
+    text: str
+
+
+class SummarizeAnswer(AnswerModel):
+    """Chosen sentences in the order of the text."""
+
+    summary: str = Field(description="The chosen sentences, joined by spaces.")
+    sentences: list[SummarySentence]
+    method: str
+    base_model: str | None = Field(description="Whose embeddings were compared; null when none were.")
+    sentences_in_text: int
+    words: int = Field(description="Words of the summary.")
+    words_in_text: int
+    warnings: list[str]

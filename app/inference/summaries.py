@@ -1,0 +1,62 @@
+"""Lengths asked for and answers given by POST /summarize. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.http.problems import Invalid
+from app.inference.rules import language_warning
+from app.inference.schemas import SummarizeAnswer, SummarizeBody, SummarySentence
+
+DEFAULT_SENTENCES = 3
+
+
+def budget_of(body: SummarizeBody) -> tuple[str, float]:
+    """Unit (`sentences`, `words`, `ratio`) and amount; Invalid when more than one length was given."""
+    given = [
+        (unit, amount)
+        for unit, amount in (
+            ("sentences", body.max_sentences),
+            ("words", body.max_words),
+            ("ratio", body.ratio),
+        )
+        if amount is not None
+    ]
+    if len(given) > 1:
+        raise Invalid(
+            "Give one of `max_sentences`, `max_words` and `ratio`, not several.",
+            field="/max_sentences",
+            slug="several-lengths",
+        )
+    return given[0] if given else ("sentences", DEFAULT_SENTENCES)
+
+
+def summarized(body: SummarizeBody, document: dict[str, Any]) -> SummarizeAnswer:
+    """The answer from a worker's: which sentences, and what to know about them."""
+    spans = document["sentences"]
+    sentences = [SummarySentence(start=start, end=end, text=body.text[start:end]) for start, end in spans]
+    total = document["sentences_in_text"]
+    compared = body.method == "mmr" and total > 1
+    summary = " ".join(sentence.text for sentence in sentences)
+    words = len(summary.split())
+    return SummarizeAnswer(
+        summary=summary,
+        sentences=sentences,
+        method=body.method,
+        base_model=body.base_model if compared else None,
+        sentences_in_text=total,
+        words=words,
+        words_in_text=len(body.text.split()),
+        warnings=list(_warnings(body, len(sentences), total, words)),
+    )
+
+
+def _warnings(body: SummarizeBody, chosen: int, total: int, words: int) -> Iterator[str]:
+    language = language_warning(body.text, body.base_model) if body.method == "mmr" else None
+    if language is not None:
+        yield language
+    if chosen == total:
+        yield f"The length asked for takes in all of the text ({total} {'sentence' if total == 1 else 'sentences'})."
+    elif body.max_words is not None and words > body.max_words:
+        yield f"No sentence has {body.max_words} words or fewer: one longer sentence was taken."
