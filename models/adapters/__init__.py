@@ -1,1 +1,1 @@
-"""The adapter folder: format, digest, writing and loading."""
+"""Adapters: the folder a train job makes, its digest, and prediction with it."""

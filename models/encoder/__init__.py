@@ -1,1 +1,1 @@
-"""The encoder: tokenizing, packing and the forward pass."""
+"""Encoders: loading, tokens and windows, batches, forward passes, the cached trunk, LoRA."""

@@ -1,0 +1,213 @@
+"""From finished members to an adapter: calibration, report, files, manifest, reload check, publication."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+from numpy.typing import NDArray
+
+from models.adapters.folder import finish
+from models.adapters.load import load_adapter
+from models.adapters.member import lora_config, member_folder, write_calibration, write_weights
+from models.adapters.seen import write_seen
+from models.catalog import CATALOG
+from models.encoder.lora import linears, model_name
+from models.encoder.trunk import text_means
+from models.training.baselines import untrained_logits
+from models.training.calibration import Calibration, CrossFitted, cross_fit, fit_calibration
+from models.training.errors import TrainingRefusedError
+from models.training.fold import READINGS, Material, MemberResult
+from models.training.loss import trainable
+from models.training.metrics import human_f1
+from models.training.plan import Plan, window_tokens
+from models.training.report import MODEL, Reading, build_report
+from models.training.wide import prune_vocabulary, wide_document
+
+_PACKAGES = ("remand", "torch", "transformers", "peft", "scikit-learn", "numpy", "tokenizers")
+_CHECK_TEXTS = 8
+_CHECK_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Held-out readings of all rows, calibrated by the other folds."""
+
+    logits: dict[str, NDArray[np.float32]]
+    """float32 (rows, options) by reading; NaN where no fold held the row out."""
+    crossed: dict[str, CrossFitted]
+    shipped: Calibration
+    """From all folds: the final fit's."""
+
+
+def held_out(material: Material, results: Sequence[MemberResult]) -> HeldOut:
+    """Gather the folds' held-out logits and calibrate each fold on the others."""
+    data = material.data
+    logits = {name: np.full(data.labels.shape, np.nan, dtype=np.float32) for name in READINGS}
+    for fold, result in enumerate(results):
+        inside = material.folds == fold
+        for name in READINGS:
+            logits[name][inside] = result.logits[name]
+    last = text_means(material.trunk.frozen[:, -1:, :], material.trunk.windows)
+    logits["untrained"] = untrained_logits(material.encoder, last, data.scheme)
+    crossed = {
+        name: cross_fit(part, data.labels, material.folds, data.scheme) for name, part in logits.items()
+    }
+    return HeldOut(logits, crossed, fit_calibration(logits[MODEL], data.labels, data.scheme))
+
+
+def report_of(
+    material: Material, plan: Plan, results: Sequence[MemberResult], final: MemberResult, read: HeldOut, seconds: float
+) -> dict[str, Any]:  # fmt: skip
+    """The report of the job, ready for JSON."""
+    data = material.data
+    readings = {name: Reading(part.probabilities, part.decisions) for name, part in read.crossed.items()}
+    able = trainable(data.labels)
+    details: dict[str, Any] = {}
+    if data.human_pair is not None:
+        details["human_f1"] = human_f1(*data.human_pair, data.scheme.option_keys)
+    return build_report(
+        data.scheme,
+        data.labels,
+        readings,
+        read.shipped.thresholds,
+        data.groups,
+        seed=data.request.seed,
+        plan=plan.to_document(),
+        folds=[{"fold": fold, **result.facts} for fold, result in enumerate(results)],
+        final=final.facts,
+        untrainable_options=[
+            key for key, good in zip(data.scheme.option_keys, able, strict=True) if not good
+        ],
+        group_count=len(set(data.groups)),
+        corpus_group_count=len(data.corpus_sizes),
+        texts_read_in_several_windows=int((np.diff(material.trunk.windows.first_window) > 1).sum()),
+        seconds=round(seconds, 1),
+        **details,
+    )
+
+
+def write_adapter(
+    folder: Path, material: Material, terms: Sequence[str], results: Sequence[MemberResult], final: MemberResult,
+    read: HeldOut, report: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Write every file of the adapter into an empty folder and return its manifest."""
+    members = {"final": final, **{f"fold{fold}": result for fold, result in enumerate(results)}}
+    calibrations = [read.shipped, *read.crossed[MODEL].calibrations]
+    wides = [member.weights.wide for member in members.values() if member.weights.wide is not None]
+    kept, moved = prune_vocabulary(terms, wides)
+    pruned = iter(moved)
+    config = _config(material)
+    for (name, member), calibration in zip(members.items(), calibrations, strict=True):
+        place = member_folder(folder, name)
+        wide = next(pruned) if member.weights.wide is not None else None
+        write_weights(place, replace(member.weights, wide=wide), config)
+        write_calibration(place, calibration, material.data.scheme.option_keys)
+        if member.seen is not None:
+            write_seen(place, member.seen)
+    if wides:
+        (folder / "wide.json").write_text(
+            json.dumps(wide_document(kept), ensure_ascii=False), encoding="utf-8"
+        )
+    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_held_out(folder / "held_out.arrow", material, read)
+    return finish(folder, _manifest(material, list(members)))
+
+
+def write_held_out(path: Path, material: Material, read: HeldOut) -> None:
+    """Write held-out probabilities: key str, fold int32, probabilities list[float32] in option order (NaN: none)."""
+    polars.DataFrame({
+        "key": list(material.data.keys),
+        "fold": material.folds,
+        "probabilities": read.crossed[MODEL].probabilities.tolist(),
+    }, schema={"key": polars.String, "fold": polars.Int32, "probabilities": polars.List(polars.Float32)}).write_ipc(path)  # fmt: skip
+
+
+def reload_check(folder: Path, material: Material, work: Path) -> float:
+    """Load the adapter in a fresh process and compare logits; returns the largest difference.
+
+    Raises:
+        TrainingRefusedError: the fresh process answers otherwise, so the adapter must not be used.
+    """
+    texts = list(material.data.texts[:_CHECK_TEXTS])
+    adapter = load_adapter(folder, material.encoder)
+    noted = dict(zip(adapter.members, adapter.logits(texts, adapter.members), strict=True))
+    expected = work / "reload.npz"
+    np.savez(expected, **noted)  # type: ignore[arg-type]
+    expected.with_suffix(".json").write_text(json.dumps(texts), encoding="utf-8")
+    command = [
+        sys.executable, "-m", "models.adapters.verify", str(folder), "--base", str(material.encoder.path),
+        "--expected", str(expected), "--device", str(material.encoder.device),
+    ]  # fmt: skip
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, cwd=root
+    )
+    for leftover in (expected, expected.with_suffix(".json")):
+        leftover.unlink()
+    if done.returncode != 0:
+        raise TrainingRefusedError(
+            "reload-check-failed",
+            "adapter",
+            f"the adapter failed its reload check: {done.stderr.strip()[-500:]}",
+        )
+    return float(json.loads(done.stdout.splitlines()[-1])["largest_difference"])
+
+
+def _config(material: Material) -> dict[str, Any] | None:
+    if not material.settings.lora:
+        return None
+    encoder, depth = material.encoder, material.trunk.depth
+    names = [model_name(name, encoder.layer_path, depth) for name, _ in linears(encoder.layers[depth:])]
+    return lora_config(encoder, _base_name(material), names, material.settings.rank)
+
+
+def _base_name(material: Material) -> str:
+    """The catalog name, or the last part of a local folder: paths of this machine stay here."""
+    name = material.data.request.base_model
+    return name if name in CATALOG else Path(name).name
+
+
+def _manifest(material: Material, members: list[str]) -> dict[str, Any]:
+    data, encoder, trunk = material.data, material.encoder, material.trunk
+    name = _base_name(material)
+    return {
+        "task": "classify",
+        "scheme": data.scheme.to_document(),
+        "option_keys": list(data.scheme.option_keys),
+        "base": {
+            "name": name,
+            "revision": data.request.catalog.revisions.get(name),
+            "sha256": encoder.sha256,
+            "family": encoder.family,
+        },
+        "encoder": {
+            "depth": trunk.depth,
+            "pooled": list(trunk.pooled),
+            "max_tokens": window_tokens(data.request, encoder),
+            "lora_rank": material.settings.rank if material.settings.lora else None,
+        },
+        "members": members,
+        "seed": data.request.seed,
+        "input_digest": data.digest,
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

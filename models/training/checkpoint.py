@@ -1,0 +1,41 @@
+"""Checkpoints: complete or absent. One file per fit in progress, one folder per finished member."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.adapters.folder import sync_folder
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Replace a checkpoint file by a new one in a single step: temporary name, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with temporary.open("wb") as opened:
+        torch.save(state, opened)
+        opened.flush()
+        os.fsync(opened.fileno())
+    temporary.replace(path)
+
+
+def load_state(path: Path) -> dict[str, Any] | None:
+    """A checkpoint's tensors and plain values, None where there is no checkpoint."""
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def save_folder(path: Path, write: Callable[[Path], None]) -> None:
+    """Make a folder that is there whole or not at all; `write` fills a temporary one."""
+    temporary = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write(temporary)
+    sync_folder(temporary)
+    temporary.rename(path)

@@ -1,0 +1,332 @@
+"""Fitting one member: LoRA on the layers above the cached trunk, and a head beside the wide branch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.adapters.head import Head
+from models.adapters.member import cpu_state
+from models.encoder.batches import Rows, shuffled_batches, token_batches
+from models.encoder.load import Encoder
+from models.encoder.lora import copy_layers, lora_state, with_lora
+from models.encoder.trunk import Trunk, upper_sums
+from models.scheme import MISSING, YES, Labels, Scheme
+from models.training.checkpoint import load_state, save_state
+from models.training.errors import TrainingStoppedError
+from models.training.linear import Linear, fit_linear
+from models.training.loss import Loss, loss_for, masked_loss, trainable
+from models.training.metrics import average_precision
+
+WARM_UP = 0.06
+CLIP = 1.0
+HEAD_HIDDEN = 128
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How members are fitted; the same for all of them."""
+
+    rank: int
+    learning_rate: float
+    epochs: int
+    """At most so many."""
+    patience: int
+    """Epochs without improvement after which a fit with an inner split ends."""
+    batch_tokens: int
+    lora: bool = True
+    head_hidden: int = HEAD_HIDDEN
+    dropout: float = 0.1
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class FitTask:
+    """One member to fit. Row numbers count texts of the trunk."""
+
+    name: str
+    fit_rows: Rows
+    check_rows: Rows
+    """The inner split that epochs are chosen on; empty for the final fit."""
+    labels: Labels
+    """int8 (texts, options)."""
+    wide: NDArray[np.float32] | None
+    """float32 (texts, options): crossed logits at this member's training rows."""
+    features: NDArray[np.float32]
+    """float32 (texts, features): pooled layers of the plain base model."""
+    seed: int
+    epochs: int
+    """Stop after so many, whatever `FitSettings.epochs` says of the schedule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted member."""
+
+    lora: dict[str, Tensor]
+    head: dict[str, Tensor]
+    best_epoch: int
+    history: tuple[dict[str, Any], ...]
+    """One entry per epoch: losses, inner macro average precision, seconds, tokens."""
+
+
+@dataclass(slots=True)
+class Run:
+    """The moving parts of one fit."""
+
+    upper: nn.ModuleList
+    head: Head
+    optimizer: torch.optim.Optimizer
+    order: np.random.Generator
+    epoch: int
+    best: float
+    best_epoch: int
+    best_state: dict[str, dict[str, Tensor]]
+    history: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What a fit tells and asks the outside."""
+
+    epoch_done: Callable[[dict[str, Any]], None]
+    tokens_done: Callable[[int], None]
+    should_stop: Callable[[], bool]
+
+
+def fit_member(
+    encoder: Encoder, trunk: Trunk, scheme: Scheme, task: FitTask, settings: FitSettings, checkpoint: Path, signals: Signals
+) -> Fitted:  # fmt: skip
+    """Fit one member, resuming from `checkpoint` where there is one.
+
+    A fit that is stopped and resumed gives bit for bit the same weights on a CPU as one that ran through.
+
+    Raises:
+        TrainingStoppedError: `should_stop` said so; the last whole epoch is in the checkpoint.
+    """
+    loss = loss_for(task.labels[task.fit_rows], scheme, encoder.device)
+    run = _start(encoder, trunk, task, settings)
+    saved = load_state(checkpoint)
+    if saved is not None:
+        _restore(run, saved)
+    while run.epoch < task.epochs and not _patience_lost(run, task, settings):
+        _one_epoch(encoder, trunk, task, settings, loss, run, signals)
+        save_state(checkpoint, _state(run))
+        signals.epoch_done(run.history[-1])
+    return Fitted(run.best_state["lora"], run.best_state["head"], run.best_epoch, tuple(run.history))
+
+
+def measure_step(
+    encoder: Encoder, trunk: Trunk, scheme: Scheme, task: FitTask, settings: FitSettings, steps: int
+) -> int:  # fmt: skip
+    """Take some optimizer steps of a throw-away member and return the tokens they read."""
+    loss = loss_for(task.labels[task.fit_rows], scheme, encoder.device)
+    run = _start(encoder, trunk, task, settings, warm=False)
+    lengths = trunk.windows.text_lengths
+    batches = shuffled_batches(lengths, settings.batch_tokens, run.order, task.fit_rows)[:steps]
+    for rows in batches:
+        _step(encoder, trunk, task, loss, run, rows)
+    return int(sum(lengths[rows].sum() for rows in batches))
+
+
+def steps_per_epoch(trunk: Trunk, rows: Rows, budget: int) -> int:
+    """Optimizer steps of an epoch, near enough for the schedule."""
+    return max(1, len(token_batches(trunk.windows.text_lengths[rows], budget)))
+
+
+def new_head(task: FitTask, settings: FitSettings) -> Head:
+    """A head of the right shape, not yet warm."""
+    return Head(task.features.shape[1], task.labels.shape[1], settings.head_hidden, settings.dropout)
+
+
+def warm_head(task: FitTask, settings: FitSettings) -> Head:
+    """A head that starts as the one-vs-rest logistic regression on frozen embeddings and crossed wide logits."""
+    labels = task.labels[task.fit_rows]
+    wide = None if task.wide is None else task.wide[task.fit_rows]
+    start = fit_linear(task.features[task.fit_rows], labels, wide)
+    head = new_head(task, settings)
+    with torch.no_grad():
+        _copy_linear(head, start)
+        head.fixed.copy_(torch.from_numpy(fixed_logits(labels)))
+    return head
+
+
+def fixed_logits(labels: Labels) -> NDArray[np.float32]:
+    """The logit of the smoothed prevalence for options that cannot be trained, NaN for the others: float32 (options)."""
+    positives = (labels == YES).sum(axis=0) + 0.5
+    negatives = ((labels != MISSING) & (labels != YES)).sum(axis=0) + 0.5
+    prior = np.log(positives / negatives)
+    return np.where(trainable(labels), np.nan, prior).astype(np.float32)
+
+
+def text_logits(trunk: Trunk, upper: nn.ModuleList, head: Head, rows: Rows, wide: Tensor) -> Tensor:
+    """Logits of some texts through the trained layers, float32 (texts, options), with gradients where enabled."""
+    first = trunk.windows.first_window
+    counts = first[rows + 1] - first[rows]
+    windows = np.concatenate([np.arange(first[row], first[row + 1]) for row in rows])
+    sums = upper_sums(trunk.batch(windows), upper, trunk.depth, trunk.pooled)
+    if len(windows) > len(rows):
+        owner = torch.from_numpy(np.repeat(np.arange(len(rows)), counts)).to(sums.device)
+        sums = sums.new_zeros((len(rows), *sums.shape[1:])).index_add(0, owner, sums)
+    tokens = torch.from_numpy(trunk.windows.text_lengths[rows].astype(np.float32)).to(sums.device)
+    logits: Tensor = head((sums / tokens[:, None, None]).flatten(1), wide)
+    return logits
+
+
+def _start(encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, warm: bool = True) -> Run:
+    torch.manual_seed(task.seed)
+    upper = copy_layers(encoder, trunk.depth)
+    if settings.lora:
+        with_lora(upper, settings.rank)
+    head = warm_head(task, settings) if warm else new_head(task, settings)
+    head = head.to(encoder.device)
+    parameters = [value for module in (upper, head) for value in module.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+    )
+    order = np.random.Generator(np.random.PCG64(task.seed))
+    return Run(upper, head, optimizer, order, 0, math.inf, 0, {}, [])
+
+
+def _one_epoch(
+    encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, loss: Loss, run: Run, signals: Signals
+) -> None:  # fmt: skip
+    began = time.monotonic()
+    steps = steps_per_epoch(trunk, task.fit_rows, settings.batch_tokens)
+    lengths = trunk.windows.text_lengths
+    total, cells = 0.0, 0
+    run.head.train()
+    batches = shuffled_batches(lengths, settings.batch_tokens, run.order, task.fit_rows)
+    for place, rows in enumerate(batches):
+        if signals.should_stop():
+            raise TrainingStoppedError(f"stopped in epoch {run.epoch + 1} of {task.name}")
+        for group in run.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * schedule(
+                run.epoch * steps + place, steps * settings.epochs
+            )
+        total += _step(encoder, trunk, task, loss, run, rows) * len(rows)
+        cells += len(rows)
+        signals.tokens_done(int(lengths[rows].sum()))
+    run.epoch += 1
+    entry: dict[str, Any] = {"epoch": run.epoch, "train_loss": total / max(1, cells)}
+    run.head.eval()
+    score = float(run.epoch) * -1.0
+    if len(task.check_rows):
+        score, precision = _check(encoder, trunk, task, settings, loss, run)
+        entry |= {"inner_loss": score, "inner_average_precision": precision}
+    entry |= {"seconds": round(time.monotonic() - began, 2), "tokens": int(lengths[task.fit_rows].sum())}
+    run.history.append(entry)
+    if score < run.best:
+        run.best, run.best_epoch = score, run.epoch
+        run.best_state = _weights(run, encoder, trunk)
+
+
+def _step(encoder: Encoder, trunk: Trunk, task: FitTask, loss: Loss, run: Run, rows: Rows) -> float:
+    labels = torch.from_numpy(task.labels[rows]).to(encoder.device)
+    run.optimizer.zero_grad(set_to_none=True)
+    value = masked_loss(
+        loss, text_logits(trunk, run.upper, run.head, rows, wide_rows(task, rows, encoder)), labels
+    )
+    value.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_([p for group in run.optimizer.param_groups for p in group["params"]], CLIP)
+    run.optimizer.step()
+    return float(value.detach())
+
+
+def _check(
+    encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, loss: Loss, run: Run
+) -> tuple[float, float]:
+    """Loss and macro average precision on the inner split."""
+    logits = np.zeros((len(task.check_rows), task.labels.shape[1]), dtype=np.float32)
+    for part in check_batches(trunk, task.check_rows, settings.batch_tokens):
+        rows = task.check_rows[part]
+        with torch.no_grad():
+            found = text_logits(trunk, run.upper, run.head, rows, wide_rows(task, rows, encoder))
+        logits[part] = found.cpu().numpy()
+    labels = task.labels[task.check_rows]
+    value = masked_loss(
+        loss, torch.from_numpy(logits).to(encoder.device), torch.from_numpy(labels).to(encoder.device)
+    )
+    found_precision = [
+        average_precision(labels[known, option] == YES, logits[known, option])
+        for option in range(labels.shape[1])
+        if (known := labels[:, option] != MISSING).any() and (labels[:, option] == YES).any()
+    ]
+    return float(value), float(np.mean(found_precision)) if found_precision else 0.0
+
+
+def check_batches(trunk: Trunk, rows: Rows, budget: int) -> Iterator[Rows]:
+    """Places within `rows`, in token-budget batches."""
+    yield from token_batches(trunk.windows.text_lengths[rows], budget)
+
+
+def wide_rows(task: FitTask, rows: Rows, encoder: Encoder) -> Tensor:
+    """The wide logits of some rows, zeros without a wide branch: float32 (rows, options)."""
+    if task.wide is None:
+        return torch.zeros((len(rows), task.labels.shape[1]), device=encoder.device)
+    return torch.from_numpy(task.wide[rows]).to(encoder.device)
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the learning rate at a step: linear warm-up over WARM_UP of all steps, then linear decay to zero."""
+    warm = max(1.0, WARM_UP * steps)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    return max(0.0, (steps - step) / max(1.0, steps - warm))
+
+
+def _patience_lost(run: Run, task: FitTask, settings: FitSettings) -> bool:
+    return len(task.check_rows) > 0 and run.epoch - run.best_epoch >= settings.patience and run.epoch > 0
+
+
+def _copy_linear(head: Head, start: Linear) -> None:
+    head.mean.copy_(torch.from_numpy(start.mean))
+    head.spread.copy_(torch.from_numpy(start.spread))
+    head.linear.weight.copy_(torch.from_numpy(start.weights.T))
+    head.linear.bias.copy_(torch.from_numpy(start.bias))
+    head.wide_scale.copy_(torch.from_numpy(start.wide_scale))
+
+
+def _weights(run: Run, encoder: Encoder, trunk: Trunk) -> dict[str, dict[str, Tensor]]:
+    lora = {
+        name: value.clone() for name, value in lora_state(run.upper, encoder.layer_path, trunk.depth).items()
+    }
+    return {"lora": lora, "head": cpu_state(run.head)}
+
+
+def _trained(run: Run) -> dict[str, Tensor]:
+    named = [(f"upper.{name}", value) for name, value in run.upper.named_parameters() if value.requires_grad]
+    return dict(named + [(f"head.{name}", value) for name, value in run.head.state_dict().items()])
+
+
+def _state(run: Run) -> dict[str, Any]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "trained": {name: value.detach().cpu() for name, value in _trained(run).items()},
+        "optimizer": run.optimizer.state_dict(),
+        "rng": {"torch": torch.get_rng_state(), "cuda": cuda, "order": run.order.bit_generator.state},
+        "epoch": run.epoch, "best": run.best, "best_epoch": run.best_epoch,
+        "best_state": run.best_state, "history": run.history,
+    }  # fmt: skip
+
+
+def _restore(run: Run, saved: dict[str, Any]) -> None:
+    with torch.no_grad():
+        for name, value in _trained(run).items():
+            value.copy_(saved["trained"][name])
+    run.optimizer.load_state_dict(saved["optimizer"])
+    torch.set_rng_state(saved["rng"]["torch"])
+    if saved["rng"]["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(saved["rng"]["cuda"])
+    run.order.bit_generator.state = saved["rng"]["order"]
+    run.epoch, run.best, run.best_epoch = saved["epoch"], saved["best"], saved["best_epoch"]
+    run.best_state, run.history = saved["best_state"], saved["history"]

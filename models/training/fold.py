@@ -1,0 +1,192 @@
+"""One fold: embargo, baselines, inner split, fit, held-out logits. And the final fit, which holds nothing out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from models.adapters.head import head_from_state, head_logits
+from models.adapters.member import Weights, read_weights, write_weights
+from models.adapters.seen import Seen, read_seen, seen_of, write_seen
+from models.adapters.wide import wide_logits
+from models.data.embargo import Embargo, embargo
+from models.data.folds import TooFewGroupsError, inner_split
+from models.data.near_duplicates import Signatures
+from models.encoder.batches import Rows
+from models.encoder.load import Encoder
+from models.encoder.lora import merged_layers
+from models.encoder.trunk import Trunk, text_means, window_sums
+from models.scheme import MISSING
+from models.training.baselines import probe_logits
+from models.training.errors import TrainingRefusedError
+from models.training.fit import FitSettings, FitTask, Fitted, Signals, fit_member
+from models.training.inputs import TrainingSet
+from models.training.wide import crossed_logits, fit_wide
+
+INNER_SHARE = 0.12
+READINGS = ("model", "tfidf", "probe")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything the folds share, computed once per job."""
+
+    data: TrainingSet
+    encoder: Encoder
+    trunk: Trunk
+    features: NDArray[np.float32]
+    """float32 (texts, features): pooled layers of the plain base model."""
+    counts: csr_matrix
+    """float32 sparse (texts, vocabulary)."""
+    folds: NDArray[np.int32]
+    digests: Sequence[str]
+    signed: Signatures
+    settings: FitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class MemberResult:
+    """A finished member, as kept in its checkpoint folder."""
+
+    weights: Weights
+    logits: dict[str, NDArray[np.float32]]
+    """Held-out logits by reading, float32 (held-out rows, options); empty for the final fit."""
+    seen: Seen | None
+    facts: dict[str, Any]
+    """best_epoch, epochs, embargo, rows: JSON-ready."""
+
+
+def training_rows(material: Material, mask: NDArray[np.bool_]) -> Rows:
+    """Rows of a training part with at least one label."""
+    return np.flatnonzero(mask & (material.data.labels != MISSING).any(axis=1)).astype(np.int64)
+
+
+def split_fold(material: Material, fold: int) -> Embargo:
+    """What fold `fold` holds out and trains on.
+
+    Raises:
+        TrainingRefusedError: the embargo leaves it nothing to train on.
+    """
+    split = embargo(material.folds, fold, material.digests, material.signed)
+    if len(training_rows(material, split.train)) < 2:
+        raise TrainingRefusedError(
+            "fold-empty", "folds",
+            f"fold {fold} is left with fewer than two labelled texts to train on after dropping duplicates of its "
+            f"{int(split.held_out.sum())} held-out texts. Add texts, or name a finer grouping key.",
+        )  # fmt: skip
+    return split
+
+
+def run_fold(
+    material: Material, fold: int, split: Embargo, checkpoint: Path, signals: Signals
+) -> MemberResult:
+    """Fit fold `fold`'s model and its baselines, and read the held-out rows with each of them."""
+    data, seed = material.data, material.data.request.seed
+    rows = training_rows(material, split.train)
+    held_out = np.flatnonzero(split.held_out).astype(np.int64)
+    check = inner_rows(data, rows, seed + fold)
+    tfidf = fit_wide(material.counts, data.labels, rows, seed)
+    wide = tfidf if data.request.wide else None
+    fitted = _fit(material, f"fold{fold}", rows, check, wide is not None, checkpoint, signals)
+    weights = Weights(fitted.lora, fitted.head, wide)
+    beside = wide_logits(tfidf, csr_matrix(material.counts[held_out]))
+    logits = {
+        "model": member_logits(material, weights, held_out),
+        "tfidf": beside,
+        "probe": probe_logits(material.features, data.labels, rows, held_out),
+    }
+    seen = seen_of([data.texts[row] for row in rows], [data.groups[row] for row in rows])
+    facts = {"embargo": split.to_document(), **_facts(fitted, rows, check)}
+    return MemberResult(weights, logits, seen, facts)
+
+
+def run_final(material: Material, epochs: int, checkpoint: Path, signals: Signals) -> MemberResult:
+    """Fit on every labelled row for a given number of epochs."""
+    data = material.data
+    rows = training_rows(material, np.ones(len(data.texts), dtype=np.bool_))
+    wide = fit_wide(material.counts, data.labels, rows, data.request.seed) if data.request.wide else None
+    fitted = _fit(material, "final", rows, rows[:0], wide is not None, checkpoint, signals, epochs)
+    return MemberResult(Weights(fitted.lora, fitted.head, wide), {}, None, _facts(fitted, rows, rows[:0]))
+
+
+def member_logits(material: Material, weights: Weights, rows: Rows) -> NDArray[np.float32]:
+    """Logits of some texts as the finished adapter gives them (LoRA merged): float32 (rows, options)."""
+    encoder, trunk = material.encoder, material.trunk
+    if not len(rows):
+        return np.zeros((0, material.data.labels.shape[1]), dtype=np.float32)
+    upper = merged_layers(encoder, trunk.depth, weights.lora)
+    windows = np.flatnonzero(np.isin(trunk.windows.text_of, rows)).astype(np.int64)
+    shape = (len(trunk.windows.lengths), encoder.hidden_size)
+    batches = trunk.batches(windows, material.settings.batch_tokens)
+    sums = window_sums(batches, [upper], trunk.depth, trunk.pooled, shape)[0]
+    beside = None if weights.wide is None else wide_logits(weights.wide, csr_matrix(material.counts[rows]))
+    return head_logits(
+        head_from_state(weights.head).to(encoder.device), text_means(sums, trunk.windows, rows), beside
+    )
+
+
+def inner_rows(data: TrainingSet, rows: Rows, seed: int) -> Rows:
+    """Rows of a training part kept back to choose epochs on: whole groups, or single texts where there is one group."""
+    try:
+        kept = inner_split([data.groups[row] for row in rows], INNER_SHARE, seed)
+    except TooFewGroupsError:
+        kept = inner_split([data.keys[row] for row in rows], INNER_SHARE, seed)
+    return rows[kept]
+
+
+def write_result(folder: Path, result: MemberResult) -> None:
+    """Write a finished member into its checkpoint folder."""
+    write_weights(folder, result.weights, None)
+    np.savez(folder / "logits.npz", **result.logits)  # type: ignore[arg-type]
+    if result.seen is not None:
+        write_seen(folder, result.seen)
+    (folder / "facts.json").write_text(json.dumps(result.facts))
+
+
+def read_result(folder: Path) -> MemberResult:
+    """Inverse of `write_result`."""
+    with np.load(folder / "logits.npz", allow_pickle=False) as arrays:
+        logits = {name: arrays[name] for name in arrays.files}
+    seen = read_seen(folder) if (folder / "seen.json").exists() else None
+    return MemberResult(read_weights(folder), logits, seen, json.loads((folder / "facts.json").read_text()))
+
+
+def _fit(
+    material: Material, name: str, rows: Rows, check: Rows, wide: bool, checkpoint: Path, signals: Signals,
+    epochs: int | None = None,
+) -> Fitted:  # fmt: skip
+    data = material.data
+    crossed: NDArray[np.float32] | None = None
+    if wide:
+        crossed = np.zeros(data.labels.shape, dtype=np.float32)
+        groups = [data.groups[row] for row in rows]
+        crossed[rows] = crossed_logits(material.counts, data.labels, rows, groups, data.request.seed)
+    task = FitTask(
+        name=name,
+        fit_rows=np.setdiff1d(rows, check),
+        check_rows=check,
+        labels=data.labels,
+        wide=crossed,
+        features=material.features,
+        seed=data.request.seed,
+        epochs=epochs or material.settings.epochs,
+    )
+    return fit_member(
+        material.encoder, material.trunk, data.scheme, task, material.settings, checkpoint, signals
+    )
+
+
+def _facts(fitted: Fitted, rows: Rows, check: Rows) -> dict[str, Any]:
+    return {
+        "best_epoch": fitted.best_epoch,
+        "epochs": list(fitted.history),
+        "rows": len(rows),
+        "inner_rows": len(check),
+    }

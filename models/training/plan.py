@@ -1,0 +1,149 @@
+"""The plan of a train job: "auto" resolved, and epochs cut to the time budget by a short measured run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.encoder.batches import CPU_BUDGET, GPU_BUDGET
+from models.encoder.load import Encoder
+from models.encoder.trunk import Trunk
+from models.training.errors import TrainingRefusedError
+from models.training.fit import FitSettings, FitTask, measure_step
+from models.training.inputs import TrainingSet
+from models.training.request import TrainRequest
+
+AUTO_FOLDS = 5
+AUTO_EPOCHS = 4
+AUTO_TOKENS = 256
+AUTO_RATE = 1e-3
+MOST_WINDOWS = 8
+"""Windows of a text that training reads; prediction reads all."""
+PATIENCE = 1
+_MEASURED_STEPS = 6
+_RESERVE = 0.85
+"""Share of the remaining time that epochs may fill; the rest is for baselines, calibration and the final checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a train job will do. Kept with the checkpoints, so that a resumed job does the same."""
+
+    folds: int
+    epochs: int
+    depth: int
+    """Layers of the frozen trunk."""
+    pooled: tuple[int, ...]
+    max_tokens: int
+    learning_rate: float
+    batch_tokens: int
+    tokens_per_second: float
+    """Measured on this machine; 0 where it was not measured."""
+    estimated_seconds: float
+    epochs_cut: bool
+    """Whether the time budget allows fewer epochs than asked for."""
+    input_digest: str
+
+    def to_document(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+    @staticmethod
+    def from_document(document: dict[str, Any]) -> Plan:
+        """Inverse of `to_document`."""
+        return Plan(**{**document, "pooled": tuple(document["pooled"])})
+
+
+def fold_count(data: TrainingSet) -> int:
+    """Folds to make: as asked for, or up to AUTO_FOLDS where the corpus has so many groups.
+
+    Raises:
+        TrainingRefusedError: fewer groups than folds, or a single group.
+    """
+    groups = len(data.corpus_sizes)
+    asked = data.request.folds
+    folds = min(AUTO_FOLDS, groups) if asked == "auto" else asked
+    if groups < max(2, folds):
+        raise TrainingRefusedError(
+            "too-few-groups", "folds",
+            f"{max(2, folds)} folds need as many groups, and the corpus has {groups}. Ask for fewer folds, name a finer "
+            "grouping key (the text id, if texts are independent), or add texts from other groups.",
+        )  # fmt: skip
+    return folds
+
+
+def trunk_depth(request: TrainRequest, encoder: Encoder) -> int:
+    """Layers below the trained ones: all of them for a probe; by default one trained layer on a CPU, half on a GPU."""
+    if request.method == "probe":
+        return encoder.depth
+    if request.trained_layers != "auto":
+        return max(0, encoder.depth - request.trained_layers)
+    return encoder.depth // 2 if encoder.device.type == "cuda" else encoder.depth - 1
+
+
+def pooled_layers(encoder: Encoder) -> tuple[int, ...]:
+    """The middle and the last layer: what is said, and how it is worded."""
+    return tuple(sorted({max(1, encoder.depth // 2), encoder.depth}))
+
+
+def window_tokens(request: TrainRequest, encoder: Encoder) -> int:
+    """Tokens of a window, within what the model can read."""
+    return min(AUTO_TOKENS if request.max_tokens == "auto" else request.max_tokens, encoder.max_tokens)
+
+
+def fit_settings(request: TrainRequest, plan: Plan) -> FitSettings:
+    """How every member is fitted."""
+    return FitSettings(
+        rank=request.lora_rank,
+        learning_rate=plan.learning_rate,
+        epochs=plan.epochs,
+        patience=PATIENCE,
+        batch_tokens=plan.batch_tokens,
+        lora=request.method == "lora",
+    )
+
+
+def make_plan(encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int, spent: float) -> Plan:
+    """Resolve "auto" and, under a time budget, cut epochs to what a short measured run says will fit.
+
+    Args:
+        encoder: the base model.
+        trunk: of all texts.
+        data: the checked input.
+        folds: from `fold_count`.
+        spent: seconds used so far, the trunk included.
+    """
+    request = data.request
+    asked = AUTO_EPOCHS if request.epochs == "auto" else request.epochs
+    batch = GPU_BUDGET if encoder.device.type == "cuda" else CPU_BUDGET
+    rate = AUTO_RATE if request.learning_rate == "auto" else request.learning_rate
+    draft = Plan(
+        folds, asked, trunk.depth, trunk.pooled, window_tokens(request, encoder), rate, batch, 0.0, 0.0, False, data.digest,
+    )  # fmt: skip
+    speed = measured_speed(encoder, trunk, data, fit_settings(request, draft))
+    # Every epoch reads the training parts of all folds and, in the final fit, all rows.
+    per_epoch = trunk.windows.tokens * (folds - 1 + 1) / speed
+    epochs = asked
+    if request.time_budget_s is not None:
+        left = max(0.0, request.time_budget_s - spent) * _RESERVE
+        epochs = int(np.clip(left // max(per_epoch, 1e-9), 1, asked))
+    return Plan(
+        folds, epochs, trunk.depth, trunk.pooled, draft.max_tokens, rate, batch,
+        round(speed, 1), round(spent + per_epoch * epochs / _RESERVE, 1), epochs < asked, data.digest,
+    )  # fmt: skip
+
+
+def measured_speed(encoder: Encoder, trunk: Trunk, data: TrainingSet, settings: FitSettings) -> float:
+    """Tokens per second of training steps on this machine, from a few steps of a throw-away member."""
+    rng = torch.get_rng_state()
+    rows = np.arange(trunk.windows.texts, dtype=np.int64)
+    features = np.zeros((trunk.windows.texts, len(trunk.pooled) * encoder.hidden_size), dtype=np.float32)
+    task = FitTask("estimate", rows, rows[:0], data.labels, None, features, data.request.seed, 1)
+    began = time.monotonic()
+    tokens = measure_step(encoder, trunk, data.scheme, task, settings, _MEASURED_STEPS)
+    torch.set_rng_state(rng)
+    return tokens / max(1e-6, time.monotonic() - began)

@@ -1,0 +1,98 @@
+"""The request of a train job: what is trained, how, and what the operator allows. Every default is "auto" or a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.catalog import DEFAULT, CatalogSettings
+from models.scheme import Scheme
+from models.training.errors import TrainingRefusedError
+
+Auto = Literal["auto"]
+
+
+class Catalog(BaseModel):
+    """The operator's settings for base models (`models.catalog.CatalogSettings`); never filled from a user's request."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allowed_dirs: tuple[str, ...] = ()
+    allow_hub: bool = False
+    revisions: dict[str, str] = Field(default_factory=dict)
+
+    def settings(self) -> CatalogSettings:
+        """As the catalog takes them."""
+        return CatalogSettings(self.allowed_dirs, self.allow_hub, self.revisions)
+
+
+class TrainRequest(BaseModel):
+    """Everything a train job needs beside its texts and labels. `"auto"` where a user cannot know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scheme: dict[str, Any]
+    """`Scheme.to_document` of the labels' columns."""
+    base_model: str = Field(default=DEFAULT, min_length=1, max_length=500)
+    """A catalog name, or the path of a folder the operator allows."""
+    method: Literal["lora", "probe"] = "lora"
+    """LoRA on the upper layers, or only a head on the frozen encoder."""
+    folds: Auto | int = Field(default="auto", ge=2, le=20)
+    epochs: Auto | int = Field(default="auto", ge=1, le=100)
+    """At most so many; early stopping may take fewer."""
+    trained_layers: Auto | int = Field(default="auto", ge=1, le=48)
+    """Layers above the cached trunk that get LoRA."""
+    lora_rank: int = Field(default=16, ge=1, le=256)
+    learning_rate: Auto | float = Field(default="auto", gt=0, le=0.1)
+    wide: bool = True
+    """Whether the TF-IDF branch is fitted and added."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    time_budget_s: float | None = Field(default=None, gt=0)
+    """Seconds the whole job may take; the estimator cuts epochs to it, never folds."""
+    max_tokens: Auto | int = Field(default="auto", ge=8, le=8192)
+    """Tokens of a window."""
+    memory_bytes: Auto | int = Field(default="auto", ge=0)
+    """Activations of the trunk kept in RAM; more goes to a file."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    catalog: Catalog = Field(default_factory=Catalog)
+
+    def parsed_scheme(self) -> Scheme:
+        """The scheme as values.
+
+        Raises:
+            TrainingRefusedError: it is not a scheme document, or its options are not numbered from 0.
+        """
+        try:
+            scheme = Scheme.from_document(self.scheme)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingRefusedError(
+                "scheme-invalid", "scheme", f"not a scheme document: {error!r}"
+            ) from error
+        positions = [option.position for option in scheme.options]
+        if not positions or positions != list(range(len(positions))):
+            raise TrainingRefusedError(
+                "scheme-invalid",
+                "scheme",
+                f"option positions must count from 0 without gaps, not {positions}",
+            )
+        return scheme
+
+
+def read_request(path: Path) -> TrainRequest:
+    """Read request.json.
+
+    Raises:
+        TrainingRefusedError: it is missing, not JSON, or a field is wrong; `field` names the first.
+    """
+    try:
+        return TrainRequest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise TrainingRefusedError(
+            "request-missing", path.name, f"{path.name} is missing from the input"
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = ".".join(map(str, first["loc"])) or path.name
+        raise TrainingRefusedError("request-invalid", field, f"{field}: {first['msg']}") from error

@@ -1,0 +1,217 @@
+"""A train job from its input folder to an adapter folder: folds, baselines, final fit, calibration, report, checks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.adapters.folder import publish
+from models.catalog import locate
+from models.data.folds import assign_folds
+from models.data.near_duplicates import content_digests, signatures
+from models.encoder.load import Encoder, load_encoder
+from models.encoder.tokens import tokenize
+from models.encoder.trunk import DEFAULT_MEMORY, Trunk, build_trunk, text_means
+from models.training.assemble import held_out, reload_check, report_of, write_adapter
+from models.training.checkpoint import save_folder
+from models.training.errors import TrainingRefusedError
+from models.training.fit import Signals
+from models.training.fold import (
+    Material,
+    MemberResult,
+    read_result,
+    run_final,
+    run_fold,
+    split_fold,
+    write_result,
+)
+from models.training.inputs import TrainingSet, read_inputs
+from models.training.plan import (  # fmt: skip
+    MOST_WINDOWS,
+    Plan,
+    fit_settings,
+    fold_count,
+    make_plan,
+    pooled_layers,
+    trunk_depth,
+    window_tokens,
+)
+from models.training.progress import Event, Progress
+from models.training.wide import count_vocabulary
+
+
+def train(
+    input_dir: Path | str,
+    work_dir: Path | str,
+    output_dir: Path | str,
+    emit: Callable[[Event], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train an adapter: input folder in, adapter folder out (docs/architecture.md). Resumes from `work_dir`.
+
+    Args:
+        input_dir: request.json, texts.arrow, labels.npy and optionally corpus_groups.json, human_pair.npz.
+        work_dir: checkpoints; the same folder resumes a killed job. Its own, and removable afterwards.
+        output_dir: where the adapter goes, whole or not at all; must be absent or empty.
+        emit: called with each event, a JSON-ready dict.
+        should_stop: asked between steps; true ends the call after the last complete checkpoint.
+
+    Returns:
+        The adapter's manifest.
+
+    Raises:
+        TrainingRefusedError: the request or the labels cannot be trained on.
+        ModelUnavailableError: the base model cannot be had.
+        TrainingStoppedError: `should_stop` said so; call again to resume.
+    """
+    began = time.monotonic()
+    source, work, output = Path(input_dir), Path(work_dir), Path(output_dir)
+    work.mkdir(parents=True, exist_ok=True)
+    progress = Progress(emit, should_stop)
+    data = read_inputs(source)
+    folds = fold_count(data)
+    encoder = _load(data)
+    progress.enter("tokens")
+    trunk = _trunk(encoder, data, work, progress)
+    plan = _plan(work, encoder, trunk, data, folds, time.monotonic() - began)
+    progress.event("estimate", **plan.to_document())
+    progress.total = planned_tokens(trunk, plan)
+    material, terms = _material(encoder, trunk, data, plan)
+    results = [_fold(material, plan, fold, work, progress) for fold in range(plan.folds)]
+    final = _final(material, plan, results, work, progress)
+    progress.enter("calibration")
+    read = held_out(material, results)
+    report = report_of(material, plan, results, final, read, time.monotonic() - began)
+    progress.event("report", verdict=report["verdict"], macro=report["macro"], micro=report["micro"])
+    progress.enter("writing")
+    draft = work / "adapter"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    manifest = write_adapter(draft, material, terms, results, final, read, report)
+    progress.enter("reload check")
+    difference = reload_check(draft, material, work)
+    publish(draft, output)
+    shutil.rmtree(draft)
+    progress.at(progress.total)
+    progress.tell(force=True)
+    progress.event(
+        "finished", digest=manifest["digest"], beats_baselines=report["verdict"]["beats_baselines"],
+        reload_difference=difference, seconds=round(time.monotonic() - began, 1),
+    )  # fmt: skip
+    return manifest
+
+
+def planned_tokens(trunk: Trunk, plan: Plan) -> int:
+    """Tokens of the whole job: the trunk once, every fold's training part and the final fit for all epochs."""
+    return trunk.windows.tokens * (1 + plan.epochs * plan.folds)
+
+
+def _load(data: TrainingSet) -> Encoder:
+    request = data.request
+    try:
+        return load_encoder(locate(request.base_model, request.catalog.settings()), request.device)
+    except ValueError as error:
+        raise TrainingRefusedError(
+            getattr(error, "code", "device-unavailable"), "base_model", str(error)
+        ) from error
+
+
+def _trunk(encoder: Encoder, data: TrainingSet, work: Path, progress: Progress) -> Trunk:
+    request = data.request
+    windows = tokenize(encoder, data.texts, window_tokens(request, encoder), MOST_WINDOWS)
+    memory = DEFAULT_MEMORY if request.memory_bytes == "auto" else request.memory_bytes
+    progress.total = windows.tokens * 2
+    progress.enter("trunk")
+
+    def tell(tokens: int) -> None:
+        progress.check_stop()
+        progress.at(tokens)
+
+    return build_trunk(
+        encoder, windows, trunk_depth(request, encoder), pooled_layers(encoder), work, memory, tell
+    )
+
+
+def _plan(work: Path, encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int, spent: float) -> Plan:
+    """The plan of the checkpoints, or a new one; checkpoints of another input are removed."""
+    path = work / "plan.json"
+    if path.exists():
+        plan = Plan.from_document(json.loads(path.read_text()))
+        if plan.input_digest == data.digest:
+            return plan
+        for stale in [path, *work.glob("member-*"), *work.glob("fit-*.pt")]:
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+    plan = make_plan(encoder, trunk, data, folds, spent)
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(plan.to_document()))
+    temporary.replace(path)
+    return plan
+
+
+def _material(
+    encoder: Encoder, trunk: Trunk, data: TrainingSet, plan: Plan
+) -> tuple[Material, tuple[str, ...]]:
+    terms, counts = count_vocabulary(data.texts)
+    return Material(
+        data=data,
+        encoder=encoder,
+        trunk=trunk,
+        features=text_means(trunk.frozen, trunk.windows),
+        counts=counts,
+        folds=assign_folds(data.groups, plan.folds, data.request.seed, data.corpus_sizes),
+        digests=content_digests(data.texts),
+        signed=signatures(data.texts),
+        settings=fit_settings(data.request, plan),
+    ), terms
+
+
+def _fold(material: Material, plan: Plan, fold: int, work: Path, progress: Progress) -> MemberResult:
+    name = f"fold{fold}"
+    progress.enter(f"fold {fold + 1} of {plan.folds}")
+    if not (work / f"member-{name}").exists():
+        split = split_fold(material, fold)
+        progress.event("fold_started", folds=plan.folds, **split.to_document())
+        _keep(
+            work,
+            name,
+            run_fold(material, fold, split, work / f"fit-{name}.pt", _signals(name, plan, progress)),
+            progress,
+        )
+    result = read_result(work / f"member-{name}")
+    progress.event("fold_finished", fold=fold, folds=plan.folds, best_epoch=result.facts["best_epoch"])
+    progress.at(
+        material.trunk.windows.tokens * (1 + plan.epochs * (fold + 1) * (plan.folds - 1) // plan.folds)
+    )
+    return result
+
+
+def _final(
+    material: Material, plan: Plan, results: list[MemberResult], work: Path, progress: Progress
+) -> MemberResult:
+    progress.enter("final fit")
+    if not (work / "member-final").exists():
+        epochs = max(1, int(np.median([result.facts["best_epoch"] for result in results])))
+        result = run_final(material, epochs, work / "fit-final.pt", _signals("final", plan, progress))
+        _keep(work, "final", result, progress)
+    return read_result(work / "member-final")
+
+
+def _keep(work: Path, name: str, result: MemberResult, progress: Progress) -> None:
+    """Save a finished member; its epoch checkpoint is no longer needed."""
+    save_folder(work / f"member-{name}", lambda folder: write_result(folder, result))
+    (work / f"fit-{name}.pt").unlink(missing_ok=True)
+    progress.event("checkpoint", member=name, complete=True)
+
+
+def _signals(name: str, plan: Plan, progress: Progress) -> Signals:
+    def epoch_done(entry: dict[str, Any]) -> None:
+        progress.event("epoch", member=name, epochs=plan.epochs, **entry)
+        progress.event("checkpoint", member=name, complete=False, epoch=entry["epoch"])
+
+    return Signals(epoch_done, progress.add, progress.should_stop)

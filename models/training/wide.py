@@ -1,0 +1,125 @@
+"""Fitting the wide branch: TF-IDF + balanced logistic regression, and its crossed logits for training beside the encoder.
+
+The same fit is the TF-IDF baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+from models.adapters.wide import NGRAMS, Wide, tfidf, vectorizer, wide_logits
+from models.data.folds import TooFewGroupsError, assign_folds
+from models.encoder.batches import Rows
+from models.scheme import MISSING, YES, Labels
+
+LEAST_TEXTS = 2
+"""A term counts when it occurs in so many texts of the training part."""
+MOST_TERMS = 100_000
+CROSSED_PARTS = 4
+_EDGE = 6.0
+"""Logit of an option that a training part has only yes or only no of."""
+
+
+def count_vocabulary(texts: Sequence[str]) -> tuple[tuple[str, ...], csr_matrix]:
+    """Terms and their counts, float32 sparse (texts, terms), counted once for all folds.
+
+    What a fold's model uses of it is chosen and weighted on that fold's training part alone (`fit_wide`).
+    """
+    counter = vectorizer()
+    counter.set_params(max_features=MOST_TERMS, min_df=min(LEAST_TEXTS, max(1, len(texts))))
+    try:
+        counts = counter.fit_transform(texts)
+    except ValueError:  # no term at all: numbers-only or empty texts
+        return (), csr_matrix((len(texts), 0), dtype=np.float32)
+    return tuple(counter.get_feature_names_out().tolist()), csr_matrix(counts)
+
+
+def fit_wide(counts: csr_matrix, labels: Labels, rows: Rows, seed: int) -> Wide:
+    """Fit terms, idf and one balanced logistic regression per option on `rows` alone.
+
+    Args:
+        counts: float32 sparse (all texts, vocabulary).
+        labels: int8 (all texts, options).
+        rows: the training part.
+        seed: of the solver.
+    """
+    part = csr_matrix(counts[rows])
+    texts_with = np.bincount(part.indices, minlength=part.shape[1])
+    columns = np.flatnonzero(texts_with >= min(LEAST_TEXTS, max(1, len(rows)))).astype(np.int32)
+    idf = (np.log((1 + len(rows)) / (1 + texts_with[columns])) + 1).astype(np.float32)
+    features = tfidf(part, columns, idf)
+    options = labels.shape[1]
+    weights = np.zeros((len(columns), options), dtype=np.float32)
+    bias = np.zeros(options, dtype=np.float32)
+    for option in range(options):
+        weights[:, option], bias[option] = _fit_option(features, labels[rows, option], seed)
+    return Wide(columns, idf, weights, bias)
+
+
+def crossed_logits(
+    counts: csr_matrix, labels: Labels, rows: Rows, groups: Sequence[str], seed: int
+) -> NDArray[np.float32]:
+    """Wide logits of a training part's own rows, each from a fit that saw neither the row nor its group.
+
+    Logits of rows that were fitted on are far too sure; an encoder trained beside them would learn nothing.
+
+    Args:
+        counts: float32 sparse (all texts, vocabulary).
+        labels: int8 (all texts, options).
+        rows: the training part.
+        groups: the group of each of `rows`.
+        seed: draws the parts.
+
+    Returns:
+        float32 (rows, options).
+    """
+    try:
+        parts = assign_folds(groups, min(CROSSED_PARTS, len(set(groups))), seed)
+    except (TooFewGroupsError, ValueError):  # a single group: cross by row
+        parts = (np.arange(len(rows)) % min(CROSSED_PARTS, max(2, len(rows)))).astype(np.int32)
+    logits = np.zeros((len(rows), labels.shape[1]), dtype=np.float32)
+    for part in np.unique(parts):
+        inside = parts == part
+        logits[inside] = wide_logits(
+            fit_wide(counts, labels, rows[~inside], seed), csr_matrix(counts[rows[inside]])
+        )
+    return logits
+
+
+def prune_vocabulary(terms: Sequence[str], members: Sequence[Wide]) -> tuple[tuple[str, ...], list[Wide]]:
+    """Keep only the terms that some member uses; returns them and the members on the new columns."""
+    used = (
+        np.unique(np.concatenate([member.columns for member in members]))
+        if members
+        else np.zeros(0, np.int32)
+    )
+    moved = [
+        replace(member, columns=np.searchsorted(used, member.columns).astype(np.int32)) for member in members
+    ]
+    return tuple(terms[int(column)] for column in used), moved
+
+
+def wide_document(terms: Sequence[str]) -> dict[str, object]:
+    """wide.json: the vocabulary that all members share, and how texts are read."""
+    return {"ngrams": list(NGRAMS), "lowercase": True, "sublinear": True, "norm": "l2", "terms": list(terms)}
+
+
+def _fit_option(
+    features: csr_matrix, labels: NDArray[np.int8], seed: int
+) -> tuple[NDArray[np.float32], float]:
+    known = labels != MISSING
+    truth = labels[known] == YES
+    nothing = np.zeros(features.shape[1], dtype=np.float32)
+    if not len(truth) or truth.all() or not truth.any() or not features.shape[1]:
+        certain = bool(len(truth)) and bool(truth.all())
+        return nothing, _EDGE if certain else -_EDGE
+    model = LogisticRegression(
+        solver="liblinear", class_weight="balanced", tol=1e-2, max_iter=200, random_state=seed
+    ).fit(features[known], truth)
+    return model.coef_[0].astype(np.float32), float(model.intercept_[0])
