@@ -59,4 +59,4 @@ def _warnings(body: SummarizeBody, chosen: int, total: int, words: int) -> Itera
     if chosen == total:
         yield f"The length asked for takes in all of the text ({total} {'sentence' if total == 1 else 'sentences'})."
     elif body.max_words is not None and words > body.max_words:
-        yield f"No sentence has {body.max_words} words or fewer: one longer sentence was taken."
+        yield f"No sentence is as short as {body.max_words} {'word' if body.max_words == 1 else 'words'}: the shortest was taken."

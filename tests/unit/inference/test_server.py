@@ -190,7 +190,11 @@ def test_stopping_the_server_answers_those_who_wait():
 
 @pytest.mark.parametrize(
     ("method", "unit", "amount", "expected"),
-    [("lead", "sentences", 1, [[0, 10]]), ("mmr", "sentences", 9, [[0, 10], [11, 23]]), ("lead", "ratio", 1, [[0, 10], [11, 23]])],
+    [
+        ("lead", "sentences", 1, [[0, 10]]),
+        ("mmr", "sentences", 9, [[0, 10], [11, 23]]),
+        ("lead", "ratio", 1, [[0, 10], [11, 23]]),
+    ],
 )
 def test_summaries_are_sentences_with_offsets(client, method, unit, amount, expected):
     text = "It rained. He stayed in"

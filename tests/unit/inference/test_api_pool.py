@@ -1,0 +1,79 @@
+"""The api's choice of worker: least queued first, one second try, refusals passed on."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from app.http.problems import Unavailable
+from app.inference.pool import QUEUED_HEADER, WorkerPool
+
+
+class Network:
+    """Workers by host name: each has a list of what it answers in turn (status, queued tokens) or an error to raise."""
+
+    def __init__(self, **answers):
+        self.answers = {host: list(given) for host, given in answers.items()}
+        self.asked = []
+
+    def __call__(self, request):
+        host = request.url.host
+        self.asked.append(host)
+        given = self.answers[host].pop(0) if len(self.answers[host]) > 1 else self.answers[host][0]
+        if isinstance(given, Exception):
+            raise given
+        status, queued = given
+        return httpx.Response(
+            status, json={"host": host}, headers={QUEUED_HEADER: str(queued), "Retry-After": "7"}
+        )
+
+
+def ask(network, times=1):
+    async def main():
+        pool = WorkerPool(
+            [f"http://{host}" for host in network.answers], transport=httpx.MockTransport(network)
+        )
+        answers = [await pool.post("/classify", {}) for _ in range(times)]
+        await pool.close()
+        return answers
+
+    return asyncio.run(main())
+
+
+def test_the_least_queued_worker_is_asked():
+    network = Network(a=[(200, 500), (200, 10)], b=[(200, 100)])
+    ask(network, 3)
+    assert network.asked == ["a", "b", "b"]
+
+
+def test_a_connection_that_breaks_is_tried_elsewhere_and_avoided_afterwards():
+    network = Network(a=[httpx.ReadError("reset")], b=[(200, 100)])
+    assert [answer.json()["host"] for answer in ask(network, 2)] == ["b", "b"]
+    assert network.asked == ["a", "b", "b"]
+
+
+def test_a_single_worker_is_asked_a_second_time_after_a_break():
+    network = Network(a=[httpx.RemoteProtocolError("closed"), (200, 0)])
+    assert ask(network)[0].status_code == 200
+
+
+def test_a_full_worker_is_passed_over_once():
+    network = Network(a=[(503, 0)], b=[(200, 10)])
+    assert ask(network)[0].json() == {"host": "b"}
+
+
+def test_when_all_are_full_the_refusal_comes_through_with_its_retry_after():
+    answer = ask(Network(a=[(503, 0)], b=[(503, 0)]))[0]
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+
+
+def test_a_full_single_worker_is_not_asked_twice():
+    network = Network(a=[(503, 0)])
+    assert ask(network)[0].status_code == 503
+    assert network.asked == ["a"]
+
+
+def test_no_worker_at_all_is_a_problem_that_says_so():
+    with pytest.raises(Unavailable) as problem:
+        ask(Network(a=[httpx.ConnectError("refused")]))
+    assert problem.value.slug == "no-inference-worker"
