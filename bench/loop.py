@@ -150,7 +150,7 @@ def mapping_of(scheme: Scheme) -> dict[str, Any]:
             {
                 "key": question.key,
                 "kind": question.kind.value,
-                "options": [option.key for option in question.options],
+                "columns": [option.key for option in question.options],
             }
             for question in scheme.questions
         ],
@@ -164,7 +164,7 @@ def found_errors(paragraphs: Paragraphs, suspects: Sequence[dict[str, Any]]) -> 
     columns = {cell.option: column for column, cell in enumerate(paragraphs.scheme.cells)}
     flipped = paragraphs.injected.flipped
     hits = np.array(
-        [flipped[rows[item["text"]["external_id"]], columns[item["option"]]] for item in suspects], dtype=bool
+        [flipped[rows[item["external_id"]], columns[item["option"]]] for item in suspects], dtype=bool
     )
     return {
         "flagged": len(hits),
