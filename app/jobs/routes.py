@@ -1,0 +1,163 @@
+"""What every kind of job answers: list, get, events, cancel. The POST that makes one belongs to its step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from app.corpora.queries import corpus_for
+from app.db.session import AnySession, reading
+from app.db.tables import Job
+from app.http.database import ReadDB, WriteDB
+from app.http.documented import problems
+from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.problems import Invalid, NotFound
+from app.http.security import Admin, Principal, Reader, check_scope
+from app.jobs.kinds import KINDS
+from app.jobs.queries import get_job, list_jobs, request_cancel
+from app.jobs.rules import is_final
+from app.jobs.schemas import JobDocument, JobState, job_document
+from app.jobs.stream import event_stream
+
+JobId = Annotated[
+    str, Path(max_length=40, description="Id of the job: `job_…`.", examples=["job_01k3zq5w0v8n2m4c6x7y9abc"])
+]
+CorpusQuery = Annotated[
+    str | None, Query(max_length=200, description="Only jobs of this corpus (id or name).")
+]
+StateQuery = Annotated[JobState | None, Query(description="Only jobs in this state.")]
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", max_length=20, description="Number of the last event already seen."),
+]
+
+
+def job_router(kind: str | None, prefix: str) -> APIRouter:
+    """The four endpoints for one kind under its prefix, or for all kinds (kind None)."""
+    words = KINDS[kind].title.lower() if kind else "job"
+    slug = prefix.strip("/").replace("-", "_")
+    router = APIRouter(prefix=prefix, tags=[prefix.strip("/")])
+    router.get("", summary=f"List {words}s", operation_id=f"list_{slug}", responses=problems(404, 422))(
+        _list(kind)
+    )
+    router.get("/{job_id}", summary=f"Get a {words}", operation_id=f"get_{slug}", responses=problems(404))(
+        _get(kind)
+    )
+    router.get(
+        "/{job_id}/events",
+        summary=f"Follow a {words} as Server-Sent Events",
+        operation_id=f"follow_{slug}",
+        response_class=StreamingResponse,
+        responses={
+            **problems(404, 422),
+            200: {
+                "description": "Events as they happen.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            204: {"description": "The job has ended and you have seen every event."},
+        },
+    )(_events(kind))
+    router.post(
+        "/{job_id}/cancel",
+        summary=f"Cancel a {words}",
+        operation_id=f"cancel_{slug}",
+        status_code=202,
+        response_model=JobDocument,
+        responses=problems(404),
+    )(_cancel(kind))
+    return router
+
+
+def find_job(session: AnySession, job_id: str, kind: str | None, caller: Principal) -> Job:
+    """The job; NotFound when there is none of this kind or the key does not reach its corpus."""
+    job = get_job(session, job_id, kind)
+    if job is None:
+        raise NotFound(f"There is no {kind or ''} job {job_id!r}.".replace("  ", " "), field="job_id")
+    check_scope(caller, job.corpus_id)
+    return job
+
+
+def _list(kind: str | None) -> Callable[..., Page[JobDocument]]:
+    def jobs(
+        db: ReadDB,
+        caller: Reader,
+        corpus: CorpusQuery = None,
+        state: StateQuery = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Page[JobDocument]:
+        """Newest first."""
+        corpus_id = corpus_for(db, corpus, caller).id if corpus else caller.corpus_id
+        name = f"jobs:{kind}:{corpus_id}:{state}"
+        before = _position(cursor, name)
+        found = list_jobs(db, kind=kind, corpus_id=corpus_id, state=state, before=before, limit=limit + 1)
+        more = len(found) > limit
+        last = found[limit - 1] if more else None
+        return Page(
+            items=[job_document(job) for job in found[:limit]],
+            next_cursor=encode_cursor(name, [last.created_at.isoformat(), last.id]) if last else None,
+        )
+
+    return jobs
+
+
+def _get(kind: str | None) -> Callable[..., JobDocument]:
+    def job(db: ReadDB, caller: Reader, job_id: JobId) -> JobDocument:
+        """How it stands, how far it is, what came out or why it failed."""
+        return job_document(find_job(db, job_id, kind, caller))
+
+    return job
+
+
+def _events(kind: str | None) -> Callable[..., Response]:
+    def position(caller: Reader, job_id: JobId, last_event_id: LastEventId = None) -> int | None:
+        """The number to go on after; None when there is nothing left to tell. The session ends before the stream begins."""
+        after = _event_number(last_event_id)
+        with reading() as session:
+            job = find_job(session, job_id, kind, caller)
+            return None if after and is_final(job.state) and after >= job.last_event else after
+
+    async def events(job_id: JobId, after: int | None = Depends(position)) -> Response:
+        """Numbered events from the beginning or after `Last-Event-ID`; ends with `succeeded`, `failed` or `cancelled`."""
+        if after is None:
+            return Response(status_code=204)
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(event_stream(job_id, after), headers=headers, media_type="text/event-stream")
+
+    return events  # type: ignore[return-value]  # a coroutine function, which FastAPI awaits
+
+
+def _cancel(kind: str | None) -> Callable[..., JobDocument]:
+    def cancel(db: WriteDB, caller: Admin, job_id: JobId) -> JobDocument:
+        """A queued job is cancelled at once, a running one ends within seconds; one that has ended stays as it is."""
+        find_job(db, job_id, kind, caller)
+        job = request_cancel(db, job_id)
+        assert job is not None
+        return job_document(job)
+
+    return cancel
+
+
+def _event_number(given: str | None) -> int:
+    if given is None or given == "":
+        return 0
+    if not (given.isascii() and given.isdigit() and len(given) <= 9):
+        raise Invalid(
+            "Last-Event-ID is the number of an event: send the id you were given.", field="Last-Event-ID"
+        )
+    return int(given)
+
+
+def _position(cursor: str | None, name: str) -> tuple[object, str] | None:
+    if cursor is None:
+        return None
+    at, job_id = decode_cursor(cursor, name)
+    return datetime.fromisoformat(at), str(job_id)
+
+
+router = job_router(None, "/jobs")
+"""Jobs of every kind under /jobs."""
