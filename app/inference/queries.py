@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
-
+from app.corpora.queries import corpus_for
 from app.db.session import AnySession
-from app.db.tables import Adapter, Corpus
+from app.db.tables import Adapter
 from app.http.problems import Conflict, Invalid, NotFound
 from app.http.security import Principal, check_scope
 from models.scheme import Scheme
@@ -50,13 +49,7 @@ def _promoted(session: AnySession, caller: Principal, corpus: str | None) -> Ada
             field="/adapter",
             slug="adapter-missing",
         )
-    query = (
-        select(Corpus).where((Corpus.id == corpus) | (Corpus.name == corpus)).order_by(Corpus.id == corpus)
-    )
-    found = session.scalars(query).first()
-    if found is None:
-        raise NotFound(f"There is no corpus {corpus!r}: GET /corpora lists them.", field="/corpus")
-    check_scope(caller, found.id)
+    found = corpus_for(session, corpus, caller)
     row = session.get(Adapter, found.promoted_adapter_id) if found.promoted_adapter_id else None
     if row is None:
         raise Conflict(

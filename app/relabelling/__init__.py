@@ -1,1 +1,1 @@
-"""Step three: relabel jobs, predictions and rankings."""
+"""Step four of the loop: relabel jobs read the whole corpus again and rank what looks wrong."""

@@ -1,0 +1,89 @@
+"""SQL of relabelling: runs, rankings, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select, text, tuple_
+
+from app.db.session import AnySession
+from app.db.tables import Prediction, Ranking, RelabelRun, Text, TextVersion
+from app.http.problems import NotFound
+
+
+def find_run(session: AnySession, corpus_id: str, run_id: str | None) -> RelabelRun:
+    """A run of a corpus: the one named, else the newest finished one; NotFound when there is none."""
+    query = select(RelabelRun).where(RelabelRun.corpus_id == corpus_id)
+    if run_id is not None:
+        query = query.where(RelabelRun.id == run_id)
+    else:
+        query = query.where(RelabelRun.finished_at.is_not(None)).order_by(RelabelRun.finished_at.desc())
+    run = session.scalars(query.limit(1)).first()
+    if run is None:
+        named = f"no relabel run {run_id!r}" if run_id else "not been relabelled yet: POST /relabel-jobs"
+        raise NotFound(f"The corpus has {named}.", field="run")
+    return run
+
+
+def list_predictions(
+    session: AnySession, run_id: str, after: int, limit: int
+) -> Sequence[Row[Prediction, int, str]]:
+    """Predictions of a run with text number and external id, by text version; after: the last text version already seen."""
+    query = (
+        select(Prediction, Text.id, Text.external_id)
+        .join(TextVersion, TextVersion.id == Prediction.text_version_id)
+        .join(Text, Text.id == TextVersion.text_id)
+        .where(Prediction.run_id == run_id, Prediction.text_version_id > after)
+    )
+    return session.execute(query.order_by(Prediction.text_version_id).limit(limit)).all()
+
+
+def text_predictions(
+    session: AnySession, corpus_id: str, text_id: int, limit: int = 100
+) -> Sequence[Row[Prediction, RelabelRun]]:
+    """What each run of a corpus said about a text, newest run first."""
+    query = (
+        select(Prediction, RelabelRun)
+        .join(RelabelRun, RelabelRun.id == Prediction.run_id)
+        .join(TextVersion, TextVersion.id == Prediction.text_version_id)
+        .where(RelabelRun.corpus_id == corpus_id, TextVersion.text_id == text_id)
+    )
+    return session.execute(query.order_by(RelabelRun.created_at.desc(), RelabelRun.id).limit(limit)).all()
+
+
+def has_text(session: AnySession, corpus_id: str, text_id: int) -> bool:
+    """Whether a corpus has a text of that number."""
+    return session.scalar(select(Text.id).where(Text.id == text_id, Text.corpus_id == corpus_id)) is not None
+
+
+def list_rankings(
+    session: AnySession, corpus_id: str | None, before: tuple[datetime, str] | None, limit: int
+) -> Sequence[Ranking]:
+    """Rankings, newest first. corpus_id: of this corpus only; before: (created_at, id) of the last one seen."""
+    query = select(Ranking).order_by(Ranking.created_at.desc(), Ranking.id.desc()).limit(limit)
+    if corpus_id is not None:
+        query = query.where(Ranking.corpus_id == corpus_id)
+    if before is not None:
+        query = query.where(tuple_(Ranking.created_at, Ranking.id) < before)
+    return session.scalars(query).all()
+
+
+def scheme_options(session: AnySession, corpus_id: str) -> list[str]:
+    """Option keys of a corpus, by position."""
+    query = text("SELECT key FROM options WHERE corpus_id = :corpus ORDER BY position")
+    return list(session.scalars(query, {"corpus": corpus_id}))
+
+
+def models_used(session: AnySession, run_id: str) -> dict[str, Any]:
+    """How many texts of a run were predicted by how many models, held out or not."""
+    query = text(
+        """SELECT held_out, models, count(*) FROM predictions WHERE run_id = :run GROUP BY held_out, models ORDER BY 1 DESC, 2"""
+    )
+    rows = session.execute(query, {"run": run_id}).all()
+    return {
+        "held_out": {str(models): count for held_out, models, count in rows if held_out},
+        "not_held_out": sum(count for held_out, models, count in rows if not held_out and models),
+        "unreadable": sum(count for held_out, models, count in rows if not models),
+    }

@@ -1,0 +1,77 @@
+"""Pure rules of relabelling: which adapter may read a corpus, how texts are cut into chunks, and values as words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from app.http.problems import Conflict, Invalid
+from models.scheme import Cell, Scheme
+
+CHUNK_TEXTS = 512
+CHUNK_CHARACTERS = 400_000
+
+
+def check_adapter(
+    task: str, adapter_corpus: str | None, corpus: str, adapter_options: Sequence[str], options: Sequence[str]
+) -> None:
+    """Raise a problem when an adapter cannot read a corpus.
+
+    Args:
+        task: of the adapter.
+        adapter_corpus: the corpus it belongs to; None: any.
+        corpus: id of the corpus to read.
+        adapter_options: option keys of the adapter.
+        options: option keys of the corpus's scheme.
+    """
+    if task != "classify":
+        raise Conflict(
+            f"This adapter is made to {task}, not to classify.", field="/adapter", slug="wrong-task"
+        )
+    if adapter_corpus not in {None, corpus}:
+        raise Invalid(
+            "This adapter belongs to another corpus: name one of this corpus, or import it without a corpus.",
+            field="/adapter",
+            slug="foreign-adapter",
+        )
+    if not set(adapter_options) & set(options):
+        raise Invalid(
+            f"The adapter and the corpus have no option in common; the corpus has {', '.join(options) or 'none'}.",
+            field="/adapter",
+            slug="no-common-option",
+        )
+
+
+def chunk_ends(lengths: Sequence[int], start: int = 0) -> Iterator[int]:
+    """Ends of the chunks that a corpus is read in: at most CHUNK_TEXTS texts and, of more than one, CHUNK_CHARACTERS characters.
+
+    Args:
+        lengths: characters of each text, in reading order.
+        start: texts already read.
+    """
+    characters, first = 0, start
+    for place in range(start, len(lengths)):
+        full = place - first >= CHUNK_TEXTS or characters + lengths[place] > CHUNK_CHARACTERS
+        if full and place > first:
+            yield place
+            characters, first = 0, place
+        characters += lengths[place]
+    if first < len(lengths):
+        yield len(lengths)
+
+
+def cell_names(scheme: Scheme) -> list[list[str | None]]:
+    """Cells as a ranking stores them: [question key, option key or None], in the order of suspicion arrays."""
+    return [[cell.question, cell.option] for cell in scheme.cells]
+
+
+def value_of(cell: Cell, keys: Sequence[str], column: int) -> str:
+    """A cell's value as a disagreement names it: `yes` or `no`, or the option key at `column` for a choose_one.
+
+    Args:
+        cell: which cell.
+        keys: option keys by position.
+        column: yes_no_set: 1 for yes, 0 for no; choose_one: the chosen option's position.
+    """
+    if cell.option is None:
+        return keys[column]
+    return "yes" if column == 1 else "no"
