@@ -1,7 +1,86 @@
-"""Train jobs over HTTP."""
+"""Train jobs over HTTP: what would be trained on, and the POST that makes a job. The rest is app.jobs.routes."""
 
 from __future__ import annotations
 
-from app.jobs.routes import job_router
+from typing import Annotated
 
-router = job_router("train", "/train-jobs")
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+
+from app.corpora.queries import corpus_for
+from app.corpora.snapshots import Frozen, current_labels
+from app.db.session import AnySession
+from app.db.tables import Corpus
+from app.http.database import WriteDB
+from app.http.documented import problems
+from app.http.idempotency import Idempotent, Replay
+from app.http.security import Admin
+from app.jobs.queries import create_job
+from app.jobs.routes import job_router
+from app.jobs.schemas import JobDocument, accepted_headers, job_document
+from app.settings import get_settings
+from app.training.base_models import check_base_model
+from app.training.plan import selection_for
+from app.training.rules import check, option_counts
+from app.training.schemas import OptionCountAnswer, TrainingPreview, TrainJobRequest
+from models.scheme import MISSING
+
+router = APIRouter()
+DryRun = Annotated[
+    bool, Query(description="Check the request and count what it would train on; store nothing.")
+]
+
+
+@router.post(
+    "/train-jobs",
+    status_code=202,
+    tags=["train-jobs"],
+    summary="Train an adapter",
+    operation_id="create_train_job",
+    response_model=JobDocument,
+    responses={
+        200: {"model": TrainingPreview, "description": "With dry_run: what would be trained on."},
+        **problems(404, 409, 422),
+    },
+)
+def train(
+    body: TrainJobRequest, db: WriteDB, caller: Admin, idempotent: Idempotent, dry_run: DryRun = False
+) -> Response:
+    """Trains on the corpus's labels of now: held-out folds, both baselines, a final fit, calibration and report."""
+    corpus = corpus_for(db, body.corpus, caller)
+    check_base_model(body.base_model, get_settings())
+    preview = _preview(db, body, corpus, current_labels(db, corpus.id))
+    if dry_run:
+        # Raised, so that the transaction is rolled back and an Idempotency-Key stays free for the real request.
+        raise Replay(JSONResponse(preview.model_dump(mode="json")))
+    params = body.model_dump(mode="json") | {"warnings": preview.warnings}
+    job = create_job(db, "train", corpus.id, params, caller.name)
+    return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))
+
+
+def _preview(db: AnySession, body: TrainJobRequest, corpus: Corpus, frozen: Frozen) -> TrainingPreview:
+    frame = frozen.frame
+    selection = selection_for(
+        db,
+        body,
+        corpus.id,
+        frozen.codebook.scheme,
+        frozen.values,
+        frame["text_id"].to_numpy(),
+        frame["external_id"].to_list(),
+        frame["split"].to_list(),
+    )
+    groups = frame["group"].n_unique()
+    warnings = check(selection, groups, None if body.folds == "auto" else body.folds, body.options)
+    return TrainingPreview(
+        corpus_id=corpus.id,
+        texts=len(frame),
+        rows=len(selection.rows),
+        groups=groups,
+        cells=int((selection.labels != MISSING).sum()),
+        options=[OptionCountAnswer.model_validate(count) for count in option_counts(selection)],
+        warnings=warnings,
+    )
+
+
+router.include_router(job_router("train", "/train-jobs"))

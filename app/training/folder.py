@@ -1,0 +1,62 @@
+"""Writing the folder that the trainer reads (docs/architecture.md), for train jobs and for `remand fine-tune`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from models.scheme import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInput:
+    """What is trained on; lists are in row order."""
+
+    request: dict[str, Any]
+    """`models.training.request.TrainRequest` as JSON, the scheme included."""
+    keys: Sequence[str]
+    contents: Sequence[str]
+    groups: Sequence[str]
+    splits: Sequence[str | None]
+    labels: Labels
+    """int8 (rows, options)."""
+    corpus_groups: Sequence[str]
+    """The group of every text of the corpus, trained on or not."""
+    human_pair: tuple[Labels, Labels] | None = None
+
+
+def write_training_folder(folder: Path, given: TrainingInput) -> None:
+    """Write `folder` whole or not at all (temporary name, fsync, rename)."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / "request.json").write_text(json.dumps(given.request, ensure_ascii=False), encoding="utf-8")
+    (partial / "corpus_groups.json").write_text(json.dumps(Counter(given.corpus_groups)), encoding="utf-8")
+    columns = {"key": given.keys, "content": given.contents, "group": given.groups, "split": given.splits}
+    pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).write_ipc(
+        partial / "texts.arrow", compression="uncompressed"
+    )
+    np.save(partial / "labels.npy", given.labels)
+    if given.human_pair is not None:
+        np.savez(partial / "human_pair.npz", first=given.human_pair[0], second=given.human_pair[1])
+    for path in (*partial.iterdir(), partial):
+        _sync(path)
+    partial.rename(folder)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,100 @@
+"""What the API takes and says about train jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from app.corpora.schemas import Key
+from app.http.schemas import AnswerModel, RequestModel
+from models.catalog import DEFAULT
+
+Auto = Literal["auto"]
+
+
+class TrainJobRequest(RequestModel):
+    """What to train. `auto` where you cannot know."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"corpus": "letters", "folds": 5, "time_budget_seconds": 600}]}
+    )
+
+    corpus: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="A corpus's id or name."
+    )
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="Name of the adapter; default: the corpus's name, the base model and the day."
+    )
+    base_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
+        DEFAULT, description="A name of the catalog, or a folder that the operator allows."
+    )
+    method: Literal["lora", "probe"] = Field(
+        "lora", description="LoRA on the upper layers, or only a head on the frozen encoder."
+    )
+    folds: Annotated[int, Field(ge=2, le=20)] | Auto = Field(
+        "auto", description="Held-out folds, split by group."
+    )
+    epochs: Annotated[int, Field(ge=1, le=100)] | Auto = Field(
+        "auto", description="At most so many; early stopping may take fewer."
+    )
+    trained_layers: Annotated[int, Field(ge=1, le=48)] | Auto = "auto"
+    lora_rank: int = Field(16, ge=1, le=256)
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)] | Auto = "auto"
+    max_tokens: Annotated[int, Field(ge=8, le=8192)] | Auto = Field(
+        "auto", description="Tokens of a window; longer texts are read in several."
+    )
+    wide: bool = Field(True, description="Whether the TF-IDF branch is fitted and added.")
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="The same seed, labels and machine give the same adapter."
+    )
+    time_budget_seconds: float | None = Field(
+        None, gt=0, le=30 * 86400, description="The whole job's; cuts epochs, never folds."
+    )
+    options: list[Key] | None = Field(
+        None, min_length=1, max_length=1000, description="Only these options (or questions); default all."
+    )
+    splits: list[Annotated[str, StringConstraints(max_length=200)]] | None = Field(
+        None, min_length=1, max_length=50, description="Only texts of these given splits."
+    )
+    sample: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        None, description="Only texts of this recorded sample (smp_…)."
+    )
+    limit: int | None = Field(None, ge=1, description="At most so many labelled texts, chosen by the seed.")
+
+    def trainer_request(self) -> dict[str, Any]:
+        """The fields that the trainer shares (models.training.request), without scheme and catalog."""
+        shared = {
+            "base_model",
+            "method",
+            "folds",
+            "epochs",
+            "trained_layers",
+            "lora_rank",
+            "learning_rate",
+            "max_tokens",
+            "wide",
+            "seed",
+        }
+        return self.model_dump(include=shared) | {"time_budget_s": self.time_budget_seconds}
+
+
+class OptionCountAnswer(AnswerModel):
+    """Labels of one option among the texts trained on."""
+
+    key: str
+    yes: int
+    no: int
+    missing: int
+
+
+class TrainingPreview(AnswerModel):
+    """What a train job would learn from; nothing was stored."""
+
+    corpus_id: str
+    texts: int = Field(description="Texts of the corpus.")
+    rows: int = Field(description="Labelled texts that are trained on.")
+    groups: int = Field(description="Groups of the corpus, of which folds are made.")
+    cells: int = Field(description="Labels among them.")
+    options: list[OptionCountAnswer]
+    warnings: list[str]
