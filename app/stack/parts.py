@@ -109,7 +109,7 @@ def python_parts(
 
     api = f"uvicorn app.main:create_app --factory --host {addresses.host} --port {addresses.port}"
     quiet = "--no-server-header --timeout-graceful-shutdown 3"
-    jobs = "celery -A workers.celery_app worker --pool=threads --concurrency=4 --loglevel=INFO"
+    jobs = "celery -A workers.celery_app worker --pool=threads --loglevel=INFO"
     return (
         Part(
             "inference",
