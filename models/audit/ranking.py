@@ -32,11 +32,12 @@ def flagged(scores: NDArray[np.float32], at: float = FLAG_AT, share: float = FLA
 
 
 def text_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One score per text, float32 (texts): its most suspicious cell; NaN where no cell is audited."""
-    filled = np.where(np.isnan(scores), -np.inf, scores)
-    highest: NDArray[np.float32] = filled.max(axis=1, initial=-np.inf).astype(np.float32)
-    highest[np.isneginf(highest)] = np.nan
-    return highest
+    """One score per text, float32 (texts): that any of its cells is wrong, were they independent (noisy-or).
+
+    NaN where no cell is audited.
+    """
+    right = np.log1p(-np.clip(np.nan_to_num(scores.astype(np.float64)), 0.0, 1 - 1e-9)).sum(axis=1)
+    return np.where(np.isfinite(scores).any(axis=1), -np.expm1(right), np.nan).astype(np.float32)
 
 
 def ranking_precision(wrong: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:

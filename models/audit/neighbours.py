@@ -1,0 +1,118 @@
+"""What the surroundings of a text say about its labels: the texts beside it in its group, and similar texts elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.near_duplicates import THRESHOLD, Signatures, duplicate_groups, resemblance
+from models.scheme import MISSING, YES, Labels
+
+NEIGHBOURS = 20
+REFERENCES = 8192
+"""Labelled texts that neighbours are looked for among; more change the rates little and cost in proportion."""
+SAME_TEXT = 0.98
+"""Cosine (of centred embeddings) from which a neighbour is taken to be the same text and left out."""
+_PRIOR = 2.0
+_BLOCK = 512
+
+
+def adjacent(groups: Sequence[str], order: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of the text before and after each text in its group, by `order`: int64 (texts), -1 where there is none."""
+    codes = group_codes(groups)
+    rows = np.lexsort((np.asarray(order), codes))
+    same = codes[rows[1:]] == codes[rows[:-1]]
+    before = np.full(len(rows), -1, dtype=np.int64)
+    after = np.full(len(rows), -1, dtype=np.int64)
+    before[rows[1:][same]] = rows[:-1][same]
+    after[rows[:-1][same]] = rows[1:][same]
+    return before, after
+
+
+def group_codes(groups: Sequence[str]) -> NDArray[np.int64]:
+    """A number for every group: int64 (texts)."""
+    return np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
+
+
+def label_rates(
+    embeddings: NDArray[np.floating],
+    labels: Labels,
+    groups: Sequence[str],
+    signed: Signatures | None = None,
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Share of yes among the most similar texts of other groups, drawn towards prevalence: float32 (texts, options).
+
+    Neighbours of the same group and (near) duplicates are left out: they would only repeat the text itself. The share
+    is weighted by squared cosine.
+
+    Args:
+        embeddings: float (texts, dim).
+        labels: int8 (texts, options), given values; missing ones have no weight.
+        groups: group of each text.
+        signed: near-duplicate signatures, uint32 (texts, permutations); without them only embeddings tell duplicates.
+        seed: draws the reference texts where there are more than REFERENCES.
+    """
+    unit = _centred(embeddings)
+    codes = group_codes(groups)
+    chosen = _references(labels, signed, seed)
+    prevalence = (np.sum(labels == YES, axis=0) + 0.5) / (np.sum(labels != MISSING, axis=0) + 1.0)
+    rates = np.empty(labels.shape, dtype=np.float32)
+    references, reference_codes = unit[chosen].T.copy(), codes[chosen]
+    for start in range(0, len(unit), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        similar = unit[rows] @ references
+        similar[codes[rows, None] == reference_codes[None, :]] = -1.0
+        similar[similar >= SAME_TEXT] = -1.0
+        nearest = _largest(similar, NEIGHBOURS)
+        weight = np.maximum(np.take_along_axis(similar, nearest, axis=1), 0.0) ** 2
+        if signed is not None:
+            weight[_repeated(signed[rows], signed[chosen[nearest]])] = 0.0
+        rates[rows] = _weighted_rates(labels[chosen[nearest]], weight, prevalence)
+    return rates
+
+
+def _centred(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Embeddings around their mean, of unit length."""
+    values = embeddings.astype(np.float32)
+    values = values - values.mean(axis=0, keepdims=True)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = values / np.where(length > 0, length, 1.0)
+    return unit
+
+
+def _references(labels: Labels, signed: Signatures | None, seed: int) -> NDArray[np.int64]:
+    """Labelled texts, one of each group of duplicates, at most REFERENCES."""
+    known = (labels != MISSING).any(axis=1)
+    if signed is not None:
+        known &= duplicate_groups(signed) == np.arange(len(labels))
+    chosen = np.flatnonzero(known)
+    if len(chosen) > REFERENCES:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, REFERENCES, replace=False))
+    return chosen
+
+
+def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Columns of the `count` largest values of each row, in no order."""
+    if values.shape[1] <= count:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return np.argpartition(values, values.shape[1] - count, axis=1)[:, -count:]
+
+
+def _repeated(queries: Signatures, neighbours: Signatures) -> NDArray[np.bool_]:
+    """Near duplicates among (queries, neighbours): bool."""
+    wide = np.broadcast_to(queries[:, None, :], neighbours.shape)
+    flat = resemblance(wide.reshape(-1, wide.shape[-1]), neighbours.reshape(-1, wide.shape[-1]))
+    return flat.reshape(neighbours.shape[:2]) >= THRESHOLD
+
+
+def _weighted_rates(
+    labels: Labels, weight: NDArray[np.float32], prevalence: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Weighted share of yes: labels int8 (texts, neighbours, options), weight float32 (texts, neighbours)."""
+    known = np.einsum("tn,tno->to", weight, (labels != MISSING).astype(np.float32))
+    yes = np.einsum("tn,tno->to", weight, (labels == YES).astype(np.float32))
+    rates: NDArray[np.float32] = ((yes + _PRIOR * prevalence) / (known + _PRIOR)).astype(np.float32)
+    return rates
