@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
+from app.adapters import routes as adapters
+from app.corpora import import_routes as imports
 from app.corpora import routes as corpora
 from app.corpora import text_routes as texts
 from app.http import access_routes, health
@@ -23,9 +25,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     access_routes.router,
     corpora.router,
     texts.router,
+    imports.router,
+    imports.jobs,
     inference.router,
     jobs.router,
     training.router,
+    adapters.router,
     review.router,
 )
 """Every step's routes, in the order of the loop."""

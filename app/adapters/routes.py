@@ -1,0 +1,181 @@
+"""/adapters: list, get, report, promote, import, download."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
+from fastapi.responses import FileResponse
+
+from app.adapters.importing import store_upload
+from app.adapters.queries import NewAdapter, list_adapters, promote, promoted_adapters, register_adapter
+from app.adapters.rules import check_options
+from app.adapters.schemas import AdapterAnswer, AdapterDetail, adapter_answer
+from app.blobs import BlobStore
+from app.corpora.queries import corpus_for, lock_corpus
+from app.corpora.scheme_queries import newest_scheme
+from app.db.session import AnySession, reading, writing
+from app.db.tables import Adapter, AuditLog, Corpus
+from app.http.database import ReadDB, WriteDB
+from app.http.documented import problems
+from app.http.etags import IfMatch, etag_of, require_match
+from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.problems import Conflict, NotFound
+from app.http.schemas import check_string
+from app.http.security import Admin, Principal, Reader, check_scope, require_unscoped
+from app.settings import get_settings
+
+router = APIRouter(prefix="/adapters", tags=["adapters"])
+AdapterId = Annotated[str, Path(max_length=40, description="Id of the adapter: `adp_…`.")]
+CorpusQuery = Annotated[
+    str | None, Query(max_length=200, description="Only adapters of this corpus (id or name).")
+]
+
+
+@router.get("", summary="List adapters", responses=problems(404, 422))
+def list_(
+    db: ReadDB, caller: Reader, corpus: CorpusQuery = None, cursor: Cursor = None, limit: Limit = 50
+) -> Page[AdapterAnswer]:
+    """Newest first."""
+    corpus_id = corpus_for(db, corpus, caller).id if corpus else None
+    name = f"adapters:{corpus_id}"
+    before = None
+    if cursor is not None:
+        at, identifier = decode_cursor(cursor, name)
+        before = (datetime.fromisoformat(at), str(identifier))
+    found = list_adapters(db, corpus_id=corpus_id, only=caller.corpus_id, before=before, limit=limit + 1)
+    page, last = found[:limit], found[limit - 1] if len(found) > limit else None
+    promoted = promoted_adapters(db, page)
+    return Page(
+        items=[adapter_answer(adapter, promoted=adapter.id in promoted) for adapter in page],
+        next_cursor=encode_cursor(name, [last.created_at.isoformat(), last.id]) if last else None,
+    )
+
+
+@router.get("/{adapter_id}", summary="One adapter", responses=problems(404))
+def get(db: ReadDB, caller: Reader, adapter_id: AdapterId, response: Response) -> AdapterDetail:
+    """An adapter with its manifest; the ETag is what promoting it asks for."""
+    adapter = _find(db, adapter_id, caller)
+    corpus = db.get(Corpus, adapter.corpus_id) if adapter.corpus_id else None
+    response.headers["ETag"] = _etag(corpus)
+    promoted = corpus is not None and corpus.promoted_adapter_id == adapter.id
+    return AdapterDetail(**adapter_answer(adapter, promoted=promoted).model_dump(), manifest=adapter.manifest)
+
+
+@router.get("/{adapter_id}/report", summary="An adapter's report", responses=problems(404))
+def report(db: ReadDB, caller: Reader, adapter_id: AdapterId) -> dict[str, Any]:
+    """Held-out numbers per option, macro and micro, beside both baselines and the untrained model, and every epoch."""
+    return _find(db, adapter_id, caller).report
+
+
+@router.post("/{adapter_id}/promote", summary="Promote an adapter", responses=problems(404, 409, 412, 428))
+def promote_(
+    db: WriteDB, caller: Admin, adapter_id: AdapterId, response: Response, if_match: IfMatch = None
+) -> AdapterAnswer:
+    """Makes it the one its corpus serves by default, whatever its report says. If-Match: the ETag of GET /adapters/{id}."""
+    adapter = _find(db, adapter_id, caller)
+    if adapter.corpus_id is None:
+        raise Conflict(
+            "The adapter belongs to no corpus: import it for a corpus to promote it there.", slug="no-corpus"
+        )
+    corpus = lock_corpus(db, adapter.corpus_id)
+    require_match(if_match, _etag(corpus))
+    promote(db, corpus, adapter, caller.name, "Promoted by hand.")
+    db.refresh(adapter)
+    response.headers["ETag"] = _etag(corpus)
+    return adapter_answer(adapter, promoted=True)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Import an adapter",
+    response_model=AdapterAnswer,
+    responses=problems(404, 413, 422),
+)
+def import_(
+    caller: Admin,
+    response: Response,
+    file: Annotated[
+        UploadFile,
+        File(description="A tar or zip of an adapter folder, as GET /adapters/…/download gives it."),
+    ],
+    corpus: Annotated[
+        str | None, Form(max_length=200, description="The corpus it shall serve (id or name).")
+    ] = None,
+    name: Annotated[
+        str | None, Form(min_length=1, max_length=200, description="Default: the base model and the digest.")
+    ] = None,
+) -> AdapterAnswer:
+    """Checks every file against the manifest. The same adapter is registered once for a corpus; it is promoted by hand."""
+    for value, field in ((name or "", "name"), (corpus or "", "corpus")):
+        check_string(value, field)
+    corpus_id, known = _target(caller, corpus)
+
+    def fits(manifest: dict[str, Any]) -> None:
+        if known is not None:
+            check_options(manifest["option_keys"], known)
+
+    settings = get_settings()
+    stored = store_upload(file.file, BlobStore(settings.blob_root), settings.max_upload_bytes, fits)
+    manifest = stored.manifest
+    name = name or f"{manifest['base']['name']} {manifest['digest'][:8]}"
+    with writing() as session:
+        adapter, new = register_adapter(
+            session,
+            NewAdapter(manifest, stored.report, stored.blob, corpus_id, name, caller.name, "import"),
+        )
+        if new:
+            session.add(
+                AuditLog(
+                    actor=caller.name,
+                    action="adapter.import",
+                    object_id=adapter.id,
+                    detail={"digest": adapter.digest},
+                )
+            )
+        response.status_code = 201 if new else 200
+        response.headers["Location"] = f"/adapters/{adapter.id}"
+        return adapter_answer(adapter, promoted=bool(promoted_adapters(session, [adapter])))
+
+
+@router.get(
+    "/{adapter_id}/download",
+    summary="Download an adapter",
+    response_class=FileResponse,
+    responses={
+        200: {"description": "A tar of the adapter folder.", "content": {"application/x-tar": {}}},
+        **problems(404),
+    },
+)
+def download(caller: Admin, adapter_id: AdapterId) -> FileResponse:
+    """The adapter folder as a tar. A model can give away what it was trained on: handle it like the texts."""
+    settings = get_settings()
+    with reading() as session:
+        adapter = _find(session, adapter_id, caller)
+    path = BlobStore(settings.blob_root).path(adapter.blob_digest)
+    return FileResponse(path, media_type="application/x-tar", filename=f"{adapter.id}.tar")
+
+
+def _find(session: AnySession, adapter_id: str, caller: Principal) -> Adapter:
+    adapter = session.get(Adapter, adapter_id)
+    if adapter is None:
+        raise NotFound(f"There is no adapter {adapter_id!r}: GET /adapters lists them.", field="adapter_id")
+    check_scope(caller, adapter.corpus_id)
+    return adapter
+
+
+def _target(caller: Principal, corpus: str | None) -> tuple[str | None, tuple[str, ...] | None]:
+    """The corpus an import is for, with its options; a key that is bound to no corpus may import for none."""
+    if not corpus:
+        require_unscoped(caller)
+        return None, None
+    with reading() as session:
+        corpus_id = corpus_for(session, corpus, caller).id
+        return corpus_id, newest_scheme(session, corpus_id)[1].option_keys
+
+
+def _etag(corpus: Corpus | None) -> str:
+    """What promoting changes is the corpus."""
+    return etag_of(corpus.etag if corpus is not None else 0)

@@ -1,0 +1,80 @@
+"""When an adapter is promoted by itself, and what an imported one must be. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.http.problems import Invalid
+
+TASKS = ("classify", "summarize", "causal")
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Whether an adapter is promoted, and why (not), in words."""
+
+    promoted: bool
+    reason: str
+
+
+def macro_f1(report: Mapping[str, Any]) -> float | None:
+    """Held-out macro-F1 in a train job's report; None where it has none."""
+    found = report.get("macro", {}).get("model", {}).get("f1")
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
+
+
+def beats_baselines(report: Mapping[str, Any]) -> bool:
+    """What the report says about the baselines; False where it says nothing."""
+    return report.get("verdict", {}).get("beats_baselines") is True
+
+
+def promotion(report: Mapping[str, Any], present: Mapping[str, Any] | None) -> Promotion:
+    """Promote what beats both baselines and is not worse than the promoted adapter (its report; None: there is none)."""
+    sentence = str(report.get("verdict", {}).get("sentence", "")).strip()
+    if not beats_baselines(report):
+        why = f": {sentence}" if sentence else "."
+        return Promotion(False, f"Not promoted, because it does not beat both baselines{why}")
+    if present is None:
+        return Promotion(True, "Promoted: it beats both baselines, and the corpus had no promoted adapter.")
+    new, old = macro_f1(report), macro_f1(present)
+    if new is not None and old is not None and new < old:
+        return Promotion(
+            False, f"Not promoted: held-out macro-F1 is {new:.3f}, that of the promoted adapter is {old:.3f}."
+        )
+    return Promotion(
+        True, "Promoted: it beats both baselines and is not worse than the adapter promoted before."
+    )
+
+
+def check_options(option_keys: Sequence[str], known: Sequence[str]) -> None:
+    """Raise Invalid when an adapter answers options that the corpus does not have."""
+    foreign = [key for key in option_keys if key not in known]
+    if foreign:
+        raise Invalid(
+            f"The adapter answers {len(foreign)} options that the corpus does not have, such as {foreign[0]!r}: import it without a "
+            "corpus, or add these options to the scheme.",
+            field="corpus",
+            slug="foreign-options",
+            options=foreign[:50],
+        )
+
+
+def check_manifest(manifest: Mapping[str, Any]) -> None:
+    """Raise Invalid when a verified manifest lacks what serving needs; names the member."""
+    if manifest.get("task") not in TASKS:
+        raise _lacking("task", f"one of {', '.join(TASKS)}")
+    base = manifest.get("base")
+    if not isinstance(base, Mapping) or not isinstance(base.get("name"), str):
+        raise _lacking("base.name", "the name of the base model")
+    keys = manifest.get("option_keys")
+    if not (isinstance(keys, list) and keys and all(isinstance(key, str) for key in keys)):
+        raise _lacking("option_keys", "the list of options")
+    if not isinstance(manifest.get("scheme"), Mapping):
+        raise _lacking("scheme", "the scheme of its options")
+
+
+def _lacking(member: str, meaning: str) -> Invalid:
+    return Invalid(f"manifest.json lacks {member!r}, {meaning}.", field="file", slug="adapter-invalid")
