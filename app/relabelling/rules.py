@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from app.http.problems import Conflict, Invalid
-from models.scheme import Cell, Scheme
+from models.scheme import Cell, QuestionKind, Scheme
 
 CHUNK_TEXTS = 512
 CHUNK_CHARACTERS = 400_000
@@ -59,11 +60,6 @@ def chunk_ends(lengths: Sequence[int], start: int = 0) -> Iterator[int]:
         yield len(lengths)
 
 
-def cell_names(scheme: Scheme) -> list[list[str | None]]:
-    """Cells as a ranking stores them: [question key, option key or None], in the order of suspicion arrays."""
-    return [[cell.question, cell.option] for cell in scheme.cells]
-
-
 def value_of(cell: Cell, keys: Sequence[str], column: int) -> str:
     """A cell's value as a disagreement names it: `yes` or `no`, or the option key at `column` for a choose_one.
 
@@ -75,3 +71,32 @@ def value_of(cell: Cell, keys: Sequence[str], column: int) -> str:
     if cell.option is None:
         return keys[column]
     return "yes" if column == 1 else "no"
+
+
+def common_scheme(scheme: Scheme, keys: Sequence[str]) -> Scheme:
+    """The part of a scheme that an adapter can speak of, with columns counted anew in the scheme's order.
+
+    A choose_one question of which the adapter lacks an option is left out whole: its probabilities would be of another question.
+    """
+    known = set(keys)
+    questions = []
+    for question in scheme.questions:
+        options = tuple(option for option in question.options if option.key in known)
+        whole = len(options) == len(question.options)
+        if options and (whole or question.kind is QuestionKind.YES_NO_SET):
+            questions.append(replace(question, options=options))
+    left = sorted((option.position, option.key) for question in questions for option in question.options)
+    column = {key: place for place, (_, key) in enumerate(left)}
+    renumbered = tuple(
+        replace(
+            question,
+            options=tuple(replace(option, position=column[option.key]) for option in question.options),
+        )
+        for question in questions
+    )
+    dependencies = tuple(
+        replace(dependency, needs_any=tuple(key for key in dependency.needs_any if key in column))
+        for dependency in scheme.dependencies
+        if dependency.option in column and set(dependency.needs_any) & set(column)
+    )
+    return Scheme(renumbered, dependencies)

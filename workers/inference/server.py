@@ -128,7 +128,8 @@ class Routes:
     async def embed(self, request: Request) -> Response:
         """Sentence embeddings of a base model, as one .npy array."""
         asked = embed_request(body_of(await request.body()))
-        question = Question(Lane.INTERACTIVE, asked.texts, Plan(embeddings=True))
+        lane = Lane.BULK if asked.bulk else Lane.INTERACTIVE
+        question = Question(lane, asked.texts, Plan(embeddings=True))
         outcome = await respond(self._service, self._service.bases.get(asked.base), question, _gone(request))
         assert outcome.answer.embeddings is not None
         return _binary([outcome.answer.embeddings.astype(asked.dtype)], outcome)

@@ -50,6 +50,8 @@ class EmbedRequest:
     base: str
     texts: tuple[str, ...]
     dtype: Literal["float16", "float32"]
+    bulk: bool
+    """Whether it waits in the bulk lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def embed_request(body: Mapping[str, Any]) -> EmbedRequest:
         raise BadRequestError("base must name a base model")
     if dtype not in ("float16", "float32"):
         raise BadRequestError('dtype must be "float16" or "float32"')
-    return EmbedRequest(base, _texts(body), dtype)
+    return EmbedRequest(base, _texts(body), dtype, body.get("lane") == "bulk")
 
 
 def summarize_request(body: Mapping[str, Any]) -> SummarizeRequest:

@@ -1,0 +1,62 @@
+"""A relabel job from freeze to ranking; every stage can be killed and taken up again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.settings import get_settings
+from workers.job_context import JobContext, JobStopped
+from workers.relabel.bulk import BulkWorkers
+from workers.relabel.embeddings import EmbeddingStore
+from workers.relabel.frozen import Run, start_or_resume
+from workers.relabel.members import Assignment, assign, signed_texts
+from workers.relabel.predict import predict
+from workers.relabel.ranking import score_run, write_ranking
+
+
+class Stages:
+    """Seconds per stage; between stages the job stops when it is asked to."""
+
+    def __init__(self, job: JobContext) -> None:
+        self._job = job
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage. JobStopped before it begins when the job shall stop."""
+        if self._job.stop_reason() is not None:
+            raise JobStopped
+        began = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - began
+        self._job.emit("stage", {"stage": name, "seconds": round(self.seconds[name], 2)})
+
+
+def run(job: JobContext) -> None:
+    """Relabel a corpus."""
+    stages = Stages(job)
+    with stages.stage("freeze"):
+        found = start_or_resume(job)
+    with stages.stage("held-out members"):
+        signed = signed_texts(job, found)
+        assignment = assign(job, found, signed)
+        embeddings = EmbeddingStore(job, found)
+    with stages.stage("read"):
+        asyncio.run(_predict(job, found, assignment, embeddings))
+    with stages.stage("score"):
+        job.progress(stage="scoring", done=0, total=1)
+        scored = score_run(found, embeddings, signed)
+        blob = None if embeddings.all is None else job.blobs.put_bytes(embeddings.to_bytes())
+    write_ranking(job, found, scored, blob, stages.seconds)
+
+
+async def _predict(job: JobContext, found: Run, assignment: Assignment, embeddings: EmbeddingStore) -> None:
+    settings = get_settings()
+    workers = BulkWorkers(settings.inference_urls, settings.inference_token.get_secret_value())
+    try:
+        await predict(job, found, assignment, embeddings, workers)
+    finally:
+        await workers.close()
