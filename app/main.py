@@ -17,6 +17,7 @@ from app.http.telemetry import Telemetry, configure_logging
 from app.inference import routes as inference
 from app.inference.pool import lifespan
 from app.jobs import routes as jobs
+from app.pages.install import install_pages
 from app.review import routes as review
 from app.training import routes as training
 
@@ -54,4 +55,5 @@ def create_app() -> FastAPI:
     install_openapi(app)
     app.add_middleware(RequestLimits)
     app.add_middleware(Telemetry)
+    install_pages(app)
     return app

@@ -1,4 +1,4 @@
-"""SQL of corpora: find, list, change, delete."""
+"""SQL of corpora: find, list, change, delete; and of the blobs they own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
+from app.blobs import Blob, BlobStore
 from app.db.session import AnySession, WriteSession
 from app.db.tables import AuditLog, Corpus
-from app.http.problems import Conflict, NotFound
+from app.db.tables import Blob as BlobRow
+from app.http.problems import Conflict, NotFound, Unavailable
 from app.http.security import Principal, check_scope
 from app.ids import new_id
 
@@ -52,7 +55,7 @@ def corpus_for(session: AnySession, reference: str, caller: Principal) -> Corpus
 
 def lock_corpus(session: WriteSession, corpus_id: str) -> Corpus:
     """The corpus row, locked until the transaction ends, so that edits of it follow one another."""
-    corpus = session.get(Corpus, corpus_id, with_for_update=True, populate_existing=True)
+    corpus = session.get(Corpus, corpus_id, with_for_update={"key_share": True}, populate_existing=True)
     if corpus is None:
         raise NotFound(f"There is no corpus {corpus_id!r}.", field="corpus_id")
     return corpus
@@ -131,3 +134,24 @@ def unreferenced(session: WriteSession, digests: Sequence[str]) -> list[str]:
         {"digests": list(digests), "id": ""},
     )
     return list(removed)
+
+
+def register_blob(session: WriteSession, blobs: BlobStore, blob: Blob, media_type: str, purpose: str) -> None:
+    """Give a stored blob its row, in the transaction that refers to it; Unavailable when its file has gone meanwhile."""
+    _lock_blob(session, blob.digest)
+    if not blobs.exists(blob.digest):
+        raise Unavailable("The file was removed while it was being registered: send it again.", retry_after=1)
+    row = insert(BlobRow).values(digest=blob.digest, size=blob.size, media_type=media_type, purpose=purpose)
+    session.execute(row.on_conflict_do_nothing())
+
+
+def drop_unregistered(session: WriteSession, blobs: BlobStore, digest: str) -> None:
+    """Remove a blob's file if it has no row: the request that brought it was refused."""
+    _lock_blob(session, digest)
+    if session.get(BlobRow, digest) is None:
+        blobs.delete(digest)
+
+
+def _lock_blob(session: WriteSession, digest: str) -> None:
+    """Let nobody register and drop the same blob at the same time."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:digest, 0))"), {"digest": digest})
