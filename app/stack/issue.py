@@ -2,6 +2,8 @@
 
 Reads {"api_key": str | null} on stdin, writes {"api_key", "created", "token"} on stdout. A process of its own, because keys
 depend on the secret key in its environment. The key is made anew when the database does not know the given one.
+
+`python -m app.stack.issue first` makes a key and shows it with its link, for people who run the containers.
 """
 
 import json
@@ -10,6 +12,7 @@ import sys
 from app.db.session import writing
 from app.http.keys import create_api_key, find_credential, secret_hmac
 from app.http.sessions import create_sign_in_link
+from app.settings import get_settings
 
 NAME = "admin (made by remand up)"
 
@@ -27,5 +30,15 @@ def issue(known: str | None) -> dict[str, str | bool]:
     return {"api_key": secret, "created": created, "token": token}
 
 
+def first() -> str:
+    """A new admin key and its sign-in link, in words."""
+    settings = get_settings()
+    issued = issue(None)
+    url = settings.public_url or f"http://{settings.host}:{settings.port}"
+    return f"Admin key, shown this once: {issued['api_key']}\nSign in within an hour, once: {url}/sign-in?token={issued['token']}\n"
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(issue(json.load(sys.stdin)["api_key"])) + "\n")
+    sys.stdout.write(
+        first() if sys.argv[1:] == ["first"] else json.dumps(issue(json.load(sys.stdin)["api_key"])) + "\n"
+    )

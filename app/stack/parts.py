@@ -114,7 +114,7 @@ def python_parts(
         Part(
             "inference",
             program("workers.inference", seconds=5),
-            lambda: _get(f"{addresses.inference}/readyz"),
+            lambda: http_answers(f"{addresses.inference}/readyz"),
             MODELS,
             addresses.inference,
         ),
@@ -133,7 +133,7 @@ def python_parts(
         Part(
             "api",
             program(*f"{api} {quiet}".split(), seconds=6),
-            lambda: _get(f"{addresses.api}/livez"),
+            lambda: http_answers(f"{addresses.api}/livez"),
             SERVICES,
             addresses.public_url,
         ),
@@ -145,14 +145,14 @@ def migration(environment: Mapping[str, str], folder: Path, account: Account) ->
     return Program((sys.executable, "-m", "app.db.migrate"), account, environment, folder)
 
 
-def celery_answers(redis_url: str) -> bool:
-    """Whether a jobs worker answers a ping over the broker."""
+def celery_answers(redis_url: str, names: tuple[str, ...] | None = None) -> bool:
+    """Whether a jobs worker (one of `names`, else any) answers a ping over the broker."""
     from celery import Celery
 
     with Celery(broker=redis_url) as client:
         client.conf.broker_transport_options = {"socket_timeout": 5, "socket_connect_timeout": 2}
         client.conf.broker_connection_retry = False
-        return bool(client.control.ping(timeout=1.0, limit=1))
+        return bool(client.control.ping(names, timeout=2.0, limit=1))
 
 
 def dispatcher_leads(database_url: str) -> bool:
@@ -163,7 +163,7 @@ def dispatcher_leads(database_url: str) -> bool:
     return bool(row and row[0])
 
 
-def _get(url: str) -> bool:
+def http_answers(url: str) -> bool:
     """Whether a GET is answered with success."""
     try:
         return httpx.get(url, timeout=3.0, trust_env=False).is_success

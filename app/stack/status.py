@@ -6,9 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from app.stack.parts import celery_answers, dispatcher_leads
+from app.stack.parts import celery_answers, dispatcher_leads, http_answers
 from app.stack.postgres import postgres_answers
 from app.stack.redis_server import redis_answers
 from app.stack.state import StackState, read_state, running_pid
@@ -38,10 +36,10 @@ def look(folder: Path) -> Status | None:
     probes: dict[str, Callable[[], bool]] = {
         "postgres": lambda: postgres_answers(state.database_url),
         "redis": lambda: redis_answers(state.redis_url),
-        "inference": lambda: _get(f"{inference}/readyz"),
+        "inference": lambda: http_answers(f"{inference}/readyz"),
         "jobs": lambda: celery_answers(state.redis_url),
         "dispatcher": lambda: dispatcher_leads(state.database_url),
-        "api": lambda: _get(f"{state.url}/livez"),
+        "api": lambda: http_answers(f"{state.url}/livez"),
     }
     with ThreadPoolExecutor(len(probes)) as pool:
         answers = dict(zip(probes, pool.map(_safely, probes.values()), strict=True))
@@ -70,11 +68,6 @@ def as_document(status: Status) -> dict[str, object]:
         ],
         "events": list(status.state.events),
     }
-
-
-def _get(url: str) -> bool:
-    """Whether a GET succeeds."""
-    return httpx.get(url, timeout=3.0, trust_env=False).is_success
 
 
 def _safely(probe: Callable[[], bool]) -> bool:
