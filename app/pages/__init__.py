@@ -1,1 +1,1 @@
-"""The server-rendered pages."""
+"""Pages for people: server-rendered, no script needed, nothing loaded from elsewhere."""

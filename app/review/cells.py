@@ -16,8 +16,8 @@ from app.http.problems import NotFound
 from app.http.security import Principal, check_scope
 from app.ids import number_of
 from app.review import claims
-from app.review.claims import CellKey, LiveClaim
-from app.review.rules import Decision, State, in_force, state_of, still_settled
+from app.review.claims import LiveClaim
+from app.review.rules import CellKey, Decision, State, has_voted, in_force, state_of, still_settled
 from models.scheme import Question
 
 _FIND = text(
@@ -71,6 +71,10 @@ class CellView:
         last = self.history[-1].id if self.history else 0
         content = f"{last} {self.row.current_version_id} {self.definition_digest}"
         return etag_of(sha256(content.encode()).hexdigest()[:20])
+
+    def voted(self, reader: str) -> bool:
+        """Whether a reader has ever voted here."""
+        return has_voted(self.history, reader)
 
     def state(self, reader: str) -> State:
         """The cell's state as one reader meets it."""

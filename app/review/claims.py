@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app.db.session import AnySession, WriteSession
 from app.http.problems import Conflict
+from app.review.rules import CellKey
 
 _TAKE = text(
     """INSERT INTO claims AS c (text_id, question_id, option_id, reviewer, expires_at)
@@ -25,19 +26,6 @@ _END = text(
     """DELETE FROM claims WHERE text_id = :text_id AND question_id = :question_id
     AND option_id IS NOT DISTINCT FROM CAST(:option_id AS bigint) AND (reviewer = :reviewer OR :force)"""
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CellKey:
-    """The row ids of a cell; `option_id` None for a whole choose_one question."""
-
-    text_id: int
-    question_id: int
-    option_id: int | None
-
-    def parameters(self) -> dict[str, int | None]:
-        """As bound parameters."""
-        return {"text_id": self.text_id, "question_id": self.question_id, "option_id": self.option_id}
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def undo(session: WriteSession, view: CellView, caller: Principal, note: str = "
 def shown(session: WriteSession, view: CellView, reviewer: str) -> dict[str, Any]:
     """What this server had shown the reviewer of the cell before the decision: `blind`, and, if not blind, the model's probability and the annotators."""
     row = view.row
-    if not sightings.was_shown(session, reviewer, row.text_id, row.question_id, row.option_id):
+    if not sightings.was_shown(session, reviewer, view.key):
         return {"blind": True, "ranking": row.ranking_id}
     return {
         "blind": False,

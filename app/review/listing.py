@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 
 from app.corpora.codebook import Codebook, load_codebook
+from app.corpora.queries import corpus_for
 from app.db.session import AnySession
 from app.http.problems import Invalid, NotFound
 from app.http.security import Principal, check_scope
@@ -66,15 +67,13 @@ class Counts:
     settled: int
 
 
-def find_corpus(session: AnySession, name: str) -> str:
-    """A corpus id from an id or a name; NotFound when there is none."""
-    found = session.scalar(
-        text("SELECT id FROM corpora WHERE id = :name OR name = :name ORDER BY id = :name DESC LIMIT 1"),
-        {"name": name},
-    )
-    if found is None:
-        raise NotFound(f"There is no corpus “{name}”.", field="corpus")
-    return str(found)
+def find_corpus(session: AnySession, reference: str, caller: Principal) -> str:
+    """A corpus id from an id or a name; NotFound when there is none that this key reaches."""
+    try:
+        return corpus_for(session, reference, caller).id
+    except NotFound as problem:
+        problem.field = "corpus"
+        raise
 
 
 def find_ranking(
@@ -84,11 +83,9 @@ def find_ranking(
 
     Raises Invalid when nothing says which corpus, or when the cursor walks another ranking than the one asked for; NotFound outside the key's corpus.
     """
-    corpus_id = None if chosen.corpus is None else find_corpus(session, chosen.corpus)
+    corpus_id = None if chosen.corpus is None else find_corpus(session, chosen.corpus, caller)
     if corpus_id is None and chosen.run is None and chosen.ranking is None:
         raise Invalid("Say which corpus (or run, or ranking) the disagreements are to be of.", field="corpus")
-    if corpus_id is not None:
-        check_scope(caller, corpus_id)
     found = _ranking(session, chosen.ranking or cursor_ranking, chosen.run, corpus_id)
     if found is None and (chosen.ranking or chosen.run):
         raise NotFound(

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from app.corpora.queries import corpus_for
 from app.db.session import WriteSession
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.etags import IfMatch, require_match
 from app.http.paging import Cursor, Limit, decode_cursor, encode_cursor
-from app.http.security import Principal, Reader, Reviewer, check_scope
+from app.http.security import Principal, Reader, Reviewer
 from app.review import claims, decisions, exports, listing, sightings, views
-from app.review.cells import CellView, find_cell
+from app.review.cells import find_cell
 from app.review.filters import Filtering
 from app.review.schemas import ClaimAnswer, DisagreementDetail, DisagreementPage, ReviewRequest
 from app.settings import get_settings
@@ -112,9 +113,9 @@ def get_label_disagreement(
     With `blind=true` only the text and the codebook's words, until the caller has voted.
     """
     view = find_cell(db, disagreement_id, caller)
-    hidden = blind and not voted(view, caller.name)
+    hidden = blind and not view.voted(caller.name)
     if not hidden:
-        record_sight(db, caller, view)
+        sightings.record_once(db, caller, view)
     response.headers["ETag"] = view.etag
     response.headers["Cache-Control"] = "private, no-store"
     return views.detailed(db, view, caller.name, hidden=hidden, beside=neighbours)
@@ -206,23 +207,8 @@ def export_corpus(
     with_text: Annotated[bool, Query(description="Also the texts' content.")] = False,
 ) -> Response:
     """Corrected labels of every text. JSONL and the long CSV carry every annotator's value, the consensus, every decision and where the value in force comes from."""
-    found = listing.find_corpus(db, corpus_id)
-    check_scope(caller, found)
+    found = corpus_for(db, corpus_id, caller).id
     return exports.corpus(db, found, format, layout, with_text=with_text)
-
-
-def voted(view: CellView, reader: str) -> bool:
-    """Whether a reader has ever voted on the cell: an undone vote cannot be made blind again."""
-    return any(d.value is not None and d.reviewer == reader for d in view.history)
-
-
-def record_sight(db: WriteSession, caller: Principal, view: CellView) -> None:
-    """Write down, once, that a reviewer saw past the blind here."""
-    row = view.row
-    if caller.role != "reader" and not sightings.was_shown(
-        db, caller.name, row.text_id, row.question_id, row.option_id
-    ):
-        sightings.record(db, caller.name, row.ranking_id, [row.id])
 
 
 def _record(db: WriteSession, caller: Principal, ranking_id: str, shown: list[int]) -> None:

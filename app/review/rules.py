@@ -17,6 +17,19 @@ State = Literal["open", "claimed", "settled"]
 
 
 @dataclass(frozen=True, slots=True)
+class CellKey:
+    """The row ids of a cell; `option_id` None for a whole choose_one question."""
+
+    text_id: int
+    question_id: int
+    option_id: int | None
+
+    def parameters(self) -> dict[str, int | None]:
+        """As bound parameters."""
+        return {"text_id": self.text_id, "question_id": self.question_id, "option_id": self.option_id}
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A review row, or an undo of one (`undoes` set, `value` None)."""
 
@@ -36,6 +49,11 @@ def in_force(history: Sequence[Decision]) -> Decision | None:
     undone = {decision.undoes for decision in history}
     standing = [d for d in history if d.undoes is None and d.id not in undone]
     return max(standing, key=lambda decision: decision.id, default=None)
+
+
+def has_voted(history: Sequence[Decision], reader: str) -> bool:
+    """Whether a reader has ever voted on the cell: a vote that was undone cannot be made blind again."""
+    return any(decision.value is not None and decision.reviewer == reader for decision in history)
 
 
 def still_settled(decision: Decision | None, text_sha256: bytes, definition_digest: str) -> bool:

@@ -8,6 +8,9 @@ from sqlalchemy import text
 
 from app.db.session import AnySession, WriteSession
 from app.db.tables import AuditLog
+from app.http.security import Principal
+from app.review.cells import CellView
+from app.review.rules import CellKey
 
 ACTION = "disagreements.shown"
 """In the audit log: `object_id` is the ranking, `detail` {"disagreements": [ids] or "all"}. The actor is the reviewer's name."""
@@ -35,15 +38,12 @@ def record(
     session.add(AuditLog(actor=reviewer, action=ACTION, object_id=ranking_id, detail=detail))
 
 
-def was_shown(
-    session: AnySession, reviewer: str, text_id: int, question_id: int, option_id: int | None
-) -> bool:
-    """Whether a reviewer has seen past the blind for a cell, in any ranking: by a view that showed it, or by having voted on it before."""
-    parameters = {
-        "reviewer": reviewer,
-        "text_id": text_id,
-        "question_id": question_id,
-        "option_id": option_id,
-        "action": ACTION,
-    }
-    return bool(session.scalar(_SHOWN, parameters))
+def record_once(session: WriteSession, caller: Principal, view: CellView) -> None:
+    """Write down that a reviewer saw past the blind at a cell, unless that is known; readers do not decide, so theirs is not written."""
+    if caller.role != "reader" and not was_shown(session, caller.name, view.key):
+        record(session, caller.name, view.row.ranking_id, [view.row.id])
+
+
+def was_shown(session: AnySession, reviewer: str, cell: CellKey) -> bool:
+    """Whether a reviewer has seen past the blind at a cell, in any ranking: by a view that showed it, or by having voted there before."""
+    return bool(session.scalar(_SHOWN, {**cell.parameters(), "reviewer": reviewer, "action": ACTION}))

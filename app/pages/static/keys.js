@@ -1,0 +1,40 @@
+// Keyboard shortcuts and a guard against double sends. Everything works without this file too.
+"use strict";
+
+const typing = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
+  if (typing(event.target)) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  // Enter on a focused button or link means that button or link
+  if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
+  const wanted = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const control = [...document.querySelectorAll("[data-key]")].find((found) => found.dataset.key === wanted);
+  if (!control) return;
+  event.preventDefault();
+  if (control.matches("textarea, input")) {
+    const folded = control.closest("details");
+    if (folded) folded.open = true;
+    control.focus();
+  } else {
+    control.click();
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "yes";
+});
+
+// a page that comes back from the browser's memory may be sent again
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) document.querySelectorAll("form").forEach((form) => delete form.dataset.sent);
+});
