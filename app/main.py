@@ -52,7 +52,7 @@ def create_app() -> FastAPI:
     install_replay(app)
     for router in ROUTERS:
         app.include_router(router)
-    install_openapi(app)
+    install_openapi(app, bodies=(imports.ImportRequest,))
     app.add_middleware(RequestLimits)
     app.add_middleware(Telemetry)
     install_pages(app)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from app.http.documented import ProblemDocument
 
@@ -15,19 +17,22 @@ Errors are RFC 9457 problem documents with a stable `type`. Long work answers `2
 POSTs that create take an `Idempotency-Key`. Edits need `If-Match`. Times are UTC."""
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Make the app serve `document(app)`."""
+def install_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> None:
+    """Make the app serve `document(app, bodies)`."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document(app)
+            app.openapi_schema = document(app, bodies)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The document, with problem details in place of FastAPI's own form of validation errors."""
+def document(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> dict[str, Any]:
+    """The document, with problem details in place of FastAPI's own form of validation errors.
+
+    bodies: models of request bodies that a route reads by itself, so that FastAPI does not know of them.
+    """
     found = get_openapi(
         title=app.title,
         version=app.version,
@@ -36,7 +41,10 @@ def document(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
     )
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+    for model in (ProblemDocument, *bodies):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for path in found["paths"].values():
