@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from app.settings import get_settings
 from workers.job_context import JobContext, JobStopped
-from workers.relabel.bulk import BulkWorkers
+from workers.relabel.bulk import PATIENCE_SECONDS, BulkWorkers
 from workers.relabel.embeddings import EmbeddingStore
 from workers.relabel.frozen import Run, start_or_resume
 from workers.relabel.members import Assignment, assign, signed_texts
@@ -55,7 +55,9 @@ def run(job: JobContext) -> None:
 
 async def _predict(job: JobContext, found: Run, assignment: Assignment, embeddings: EmbeddingStore) -> None:
     settings = get_settings()
-    workers = BulkWorkers(settings.inference_urls, settings.inference_token.get_secret_value())
+    workers = BulkWorkers(
+        settings.inference_urls, settings.inference_token.get_secret_value(), PATIENCE_SECONDS
+    )
     try:
         await predict(job, found, assignment, embeddings, workers)
     finally:

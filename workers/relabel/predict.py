@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -108,7 +108,7 @@ async def _fill_embeddings(
 
 
 def _write(job: JobContext, run: Run, assignment: Assignment, chunk: Chunk) -> None:
-    readable = np.isfinite(chunk.probabilities).all(axis=1)
+    readable = np.asarray(np.isfinite(chunk.probabilities).all(axis=1))
     held_out = assignment.held_out[chunk.start : chunk.end] & readable
 
     def rows() -> Iterator[tuple[object, ...]]:

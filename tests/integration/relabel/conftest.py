@@ -1,0 +1,84 @@
+"""The synthetic corpus with a worker behind HTTP, and a way to run one attempt of a relabel job in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from app.blobs import BlobStore
+from app.db.session import reading, writing
+from app.db.tables import Job
+from app.jobs.leases import claim, release
+from app.jobs.queries import create_job, get_job
+from app.settings import get_settings
+from tests.integration.inference_server import InferenceServer, serving
+from tests.integration.relabel.world import WordReader, World, build_world
+from workers.job_context import run_attempt
+from workers.relabel.job import run
+from workers.stopping import StopFlag
+
+
+@pytest.fixture
+def reader() -> WordReader:
+    return WordReader()
+
+
+@pytest.fixture
+def server(reader: WordReader) -> Iterator[InferenceServer]:
+    with serving(lambda _digest: reader, lambda _name: reader) as server:
+        yield server
+
+
+@pytest.fixture
+def world(
+    engine: Engine, server: InferenceServer, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    monkeypatch.setenv("REMAND_INFERENCE_URLS", server.url)
+    get_settings.cache_clear()
+    return build_world(engine, BlobStore(get_settings().blob_root))
+
+
+@pytest.fixture
+def start(world: World) -> Callable[[], str]:
+    """Makes a relabel job; its id."""
+
+    def make() -> str:
+        with writing() as session:
+            return create_job(
+                session, "relabel", world.built.corpus_id, {"adapter": world.adapter_id}, "ada"
+            ).id
+
+    return make
+
+
+@pytest.fixture
+def attempt() -> Callable[..., Job]:
+    """Claims a job and runs one attempt; the job afterwards, queued again where it did not end."""
+
+    def once(job_id: str, flag: StopFlag | None = None) -> Job:
+        with writing() as session:
+            held = claim(session, job_id, "test", 30)
+            assert held is not None
+        code = run_attempt(job_id, held.fence, run, flag or StopFlag())
+        with writing() as session:
+            job = get_job(session, job_id)
+            assert job is not None
+            if job.state == "running":
+                release(
+                    session,
+                    job_id,
+                    held.fence,
+                    code="ended",
+                    reason=f"exit {code}",
+                    counted=True,
+                    max_attempts=9,
+                )
+        with reading() as session:
+            found = get_job(session, job_id)
+            assert found is not None
+            return found
+
+    return once
