@@ -7,9 +7,6 @@ from pathlib import PurePath
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
-
-from app.settings import Settings, get_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +21,8 @@ def show(
     if markdown:
         typer.echo(settings_page(), nl=False)
         return
+    from app.settings import Settings, get_settings
+
     values = get_settings()
     for name, field in Settings.model_fields.items():
         typer.echo(f"REMAND_{name.upper()}={_shown(getattr(values, name))}\n    {field.description}")
@@ -35,6 +34,8 @@ def settings_page() -> str:
 
 
 def _page_lines() -> Iterator[str]:
+    from app.settings import Settings
+
     yield "# Settings"
     yield ""
     yield "Made by `remand settings --markdown`; a test compares. Each is an environment variable or a line of a file `.env`."
@@ -51,6 +52,8 @@ def _cell(default: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    from pydantic import SecretStr
+
     match value:
         case None:
             return ""

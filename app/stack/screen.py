@@ -40,12 +40,13 @@ def part_table(state: StackState, now: float) -> Table:
 
 def duration(seconds: float) -> str:
     """A length of time for people: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    seconds = max(0.0, seconds)
     minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
     if days:
         return f"{days} d {hours % 24} h"
     if hours:
         return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else f"{int(max(0.0, seconds))} s"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
 
 
 class PlainScreen:
