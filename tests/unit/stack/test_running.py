@@ -54,6 +54,13 @@ def tick_until(one: Supervisor, condition: Callable[[], bool]) -> None:
         one.tick()
 
 
+def interrupted(one: Supervisor, parts: tuple[Part, ...], *signals: signal.Signals) -> None:
+    one.start(parts)
+    for number in signals:
+        signal.raise_signal(number)
+    one.run()
+
+
 @pytest.mark.parametrize(
     ("failures", "pause"), [(0, 0.5), (1, 1.0), (2, 2.0), (5, 16.0), (6, 30.0), (500, 30.0)]
 )
