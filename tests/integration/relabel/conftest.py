@@ -14,6 +14,7 @@ from app.db.tables import Job
 from app.jobs.leases import claim, release
 from app.jobs.queries import create_job, get_job
 from app.settings import get_settings
+from models.audit.suspicion import Evidence, Suspicion, self_confidence
 from tests.integration.inference_server import InferenceServer, serving
 from tests.integration.relabel.world import WordReader, World, build_world
 from workers.job_context import run_attempt
@@ -39,6 +40,18 @@ def world(
     monkeypatch.setenv("REMAND_INFERENCE_URLS", server.url)
     get_settings.cache_clear()
     return build_world(engine, BlobStore(get_settings().blob_root))
+
+
+@pytest.fixture
+def plain_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores without the stacked models, for tests that are about something else: those take seconds to fit."""
+
+    def plain(evidence: Evidence) -> Suspicion:
+        return Suspicion(
+            self_confidence(evidence.probabilities, evidence.labels, evidence.scheme), "self_confidence", {}
+        )
+
+    monkeypatch.setattr("workers.relabel.ranking.score", plain)
 
 
 @pytest.fixture

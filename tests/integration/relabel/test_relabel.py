@@ -16,6 +16,8 @@ from workers.stopping import StopFlag
 
 TEXTS = 7 * PER_CASE
 
+pytestmark = pytest.mark.usefixtures("plain_score")
+
 
 def predictions(run_id):
     """External id -> prediction."""
@@ -94,6 +96,15 @@ def test_wrong_labels_come_first_and_no_unaudited_text_is_listed(world, start, a
         ranking = session.get_one(Ranking, result["ranking"])
         assert ranking.cells == [["arguments", "remorse"], ["arguments", "family"]]
         assert (ranking.audited_cells, ranking.flagged_cells) == (result["audited_cells"], len(first))
+
+
+def test_the_stacked_score_is_what_ranks_when_nothing_is_replaced(world, start, attempt, monkeypatch):
+    from models.audit.suspicion import score
+
+    monkeypatch.setattr("workers.relabel.ranking.score", score)
+    result = attempt(start()).result
+    assert result["method"] == "stacked"
+    assert set(disagreements(result["ranking"])[:2]) == world.wrong
 
 
 def test_a_settled_cell_is_neither_audited_nor_listed(world, start, attempt):
