@@ -41,7 +41,8 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> dict[str, 
         routes=app.routes,
     )
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    for model in (ProblemDocument, *bodies):
+    models: tuple[type[BaseModel], ...] = (ProblemDocument, *bodies)
+    for model in models:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema

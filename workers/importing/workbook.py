@@ -13,6 +13,7 @@ from workers.importing.source import Rejected, Row, Source
 from workers.job_context import JobFailed
 
 MAGIC = b"PK\x03\x04"
+_DAMAGED = "The workbook is damaged: save it again, or save the sheet as CSV (UTF-8)."
 
 
 def open_workbook(path: Path) -> Source:
@@ -48,13 +49,14 @@ def open_workbook(path: Path) -> Source:
 def _sheet(path: Path) -> Iterator[tuple[int, list[str]]]:
     import openpyxl
 
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
-        sheet = book.worksheets[0]
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-            yield number, [_words(value) for value in cells]
-    finally:
-        book.close()
+        # Given as an open file: openpyxl refuses names without .xlsx, and blobs are named by their digest.
+        with path.open("rb") as file:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            for number, cells in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
+                yield number, [_words(value) for value in cells]
+    except (KeyError, IndexError, ValueError, TypeError, SyntaxError, zipfile.BadZipFile):
+        raise JobFailed("unreadable", _DAMAGED) from None
 
 
 def _words(value: Any) -> str:
