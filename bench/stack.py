@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -40,7 +40,7 @@ def running_stack(keep: bool = False) -> Iterator[httpx.Client]:
             stderr=subprocess.STDOUT,
         )
     try:
-        with _client(home / "data" / "connection.json", process, log) as client:
+        with closing(_client(home / "data" / "connection.json", process, log)) as client:
             yield client
     finally:
         process.send_signal(signal.SIGTERM)
