@@ -171,7 +171,8 @@ def sweep(work_root: Path) -> None:
     if not folders:
         return
     with reading() as session:
-        states = dict(session.execute(select(Job.id, Job.state).where(Job.id.in_(folders))).tuples().all())
+        found = session.execute(select(Job.id, Job.state).where(Job.id.in_(folders)))
+        states = {row.id: row.state for row in found}
     for name, folder in folders.items():
         if name not in states or is_final(states[name]):
             shutil.rmtree(folder, ignore_errors=True)

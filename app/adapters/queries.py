@@ -96,6 +96,8 @@ def promoted_adapters(session: AnySession, adapters: Sequence[Adapter]) -> set[s
 def promote_if_better(session: WriteSession, corpus_id: str, adapter: Adapter, actor: str) -> Promotion:
     """Promote a new adapter where the rule says so; the corpus row is locked, so that two jobs decide one after the other."""
     corpus = lock_corpus(session, corpus_id)
+    if corpus.promoted_adapter_id == adapter.id:
+        return Promotion(True, "The same adapter is promoted already.")
     present = session.get(Adapter, corpus.promoted_adapter_id) if corpus.promoted_adapter_id else None
     decision = promotion(adapter.report, present.report if present is not None else None)
     if decision.promoted:

@@ -63,7 +63,7 @@ class TrainJobRequest(RequestModel):
     limit: int | None = Field(None, ge=1, description="At most so many labelled texts, chosen by the seed.")
 
     def trainer_request(self) -> dict[str, Any]:
-        """The fields that the trainer shares (models.training.request), without scheme and catalog."""
+        """The fields that the trainer shares (models.training.request), without scheme and catalog; `auto` is its default."""
         shared = {
             "base_model",
             "method",
@@ -76,7 +76,8 @@ class TrainJobRequest(RequestModel):
             "wide",
             "seed",
         }
-        return self.model_dump(include=shared) | {"time_budget_s": self.time_budget_seconds}
+        given = {name: value for name, value in self.model_dump(include=shared).items() if value != "auto"}
+        return given | {"time_budget_s": self.time_budget_seconds}
 
 
 class OptionCountAnswer(AnswerModel):
