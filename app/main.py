@@ -18,6 +18,7 @@ from app.inference import routes as inference
 from app.inference.pool import lifespan
 from app.jobs import routes as jobs
 from app.pages.install import install_pages
+from app.relabelling import routes as relabelling
 from app.review import routes as review
 from app.training import routes as training
 
@@ -32,6 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     training.router,
     adapters.router,
+    relabelling.router,
     review.router,
 )
 """Every step's routes, in the order of the loop."""
