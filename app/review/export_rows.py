@@ -52,7 +52,9 @@ class Source:
         groups, metadata = (
             tuple(session.scalars(text(_KEYS.format(column=column)), of)) for column in ("groups", "metadata")
         )
-        corpus = session.execute(text("SELECT id, name, synthetic FROM corpora WHERE id = :corpus"), of).one()
+        corpus = session.execute(
+            text("SELECT id, name, synthetic, sensitive FROM corpora WHERE id = :corpus"), of
+        ).one()
         return Source(session, corpus, load_codebook(session, corpus_id), groups, metadata, with_text)
 
     def wide_header(self) -> list[str]:
@@ -152,6 +154,7 @@ class Block:
             yield {
                 "corpus": self.source.corpus.name,
                 "synthetic": self.source.corpus.synthetic,
+                "sensitive": self.source.corpus.sensitive,
                 "scheme_version": self.source.codebook.version,
                 "text_id": numbered("txt", row.id),
                 "external_id": row.external_id,

@@ -70,8 +70,8 @@ def corpus(
 ) -> Response:
     """Corrected labels of a corpus, streamed; everything is computed block by block in one transaction."""
     load_codebook(session, corpus_id)  # a corpus without a scheme is a problem before the answer begins
-    name, synthetic = session.execute(
-        text("SELECT name, synthetic FROM corpora WHERE id = :id"), {"id": corpus_id}
+    name, synthetic, sensitive = session.execute(
+        text("SELECT name, synthetic, sensitive FROM corpora WHERE id = :id"), {"id": corpus_id}
     ).one()
 
     def blocks() -> Iterator[bytes]:
@@ -86,7 +86,11 @@ def corpus(
                     yield csv_block(block.wide_rows() if layout == "wide" else block.long_rows())
 
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or corpus_id
-    return _answer(blocks(), format, f"{stem}-{'synthetic-' if synthetic else ''}labels")
+    return _answer(
+        blocks(),
+        format,
+        f"{stem}-{'sensitive-' if sensitive else ''}{'synthetic-' if synthetic else ''}labels",
+    )
 
 
 def _answer(blocks: Iterator[bytes], format: Format, stem: str) -> Response:

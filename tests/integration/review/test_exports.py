@@ -44,6 +44,8 @@ def reviewed(vera: TestClient, built: corpus.Built) -> TestClient:
 
 def test_wide_has_one_row_a_text_and_blank_for_missing(reviewed: TestClient) -> None:
     rows = sheet(reviewed, "/corpora/letters/export")
+    named = reviewed.get("/corpora/letters/export").headers["content-disposition"]
+    assert named == 'attachment; filename="letters-synthetic-labels.csv"'
     assert list(rows[0]) == [
         "external_id", "split", "group.case", "metadata.court", "metadata.year",
         "remorse", "dependants", "granted", "denied", "open",
@@ -80,7 +82,7 @@ def test_json_lines_carry_everything(reviewed: TestClient, built: corpus.Built) 
         for record in lines(reviewed, "/corpora/letters/export", with_text="true")
     }
     third = records["letter-3"]
-    assert third["synthetic"] is True
+    assert (third["synthetic"], third["sensitive"]) == (True, False)
     assert third["text"].startswith("=HYPERLINK"), "JSON is lossless"
     assert third["labels"] == {"remorse": None, "dependants": 0, "granted": 1, "denied": 0, "open": 0}
     outcome = next(cell for cell in third["cells"] if cell["question"] == "outcome")

@@ -1,0 +1,106 @@
+"""`remand disagreements`: the labels that look wrong, most suspicious first, as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.client import call, connect
+
+if TYPE_CHECKING:
+    import httpx
+
+PAGE = 200
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("disagreements")(disagreements)
+
+
+def disagreements(
+    corpus: Annotated[str, typer.Option(help="Name or id of the corpus.")],
+    top: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    state: Annotated[str, typer.Option(help="open, settled, claimed or all.")] = "open",
+    option: Annotated[str | None, typer.Option(help="Only this option.")] = None,
+    blind: Annotated[
+        bool,
+        typer.Option(
+            "--blind",
+            help="Leave out what people and model say: seeing it counts as not blind when you decide.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List the labels that look wrong, most suspicious first."""
+    query: dict[str, Any] = {"corpus": corpus, "state": state, "blind": blind}
+    if option is not None:
+        query["option"] = option
+    with connect() as client:
+        items = list(_items(client, query, top))
+    if as_json:
+        for item in items:
+            typer.echo(json.dumps(item, ensure_ascii=False))
+    elif items:
+        _print_table(items)
+    else:
+        typer.echo(
+            f"No disagreement of {corpus} is {state}."
+            if state != "all"
+            else f"{corpus} has no disagreements yet."
+        )
+
+
+def _items(client: httpx.Client, query: dict[str, Any], top: int) -> Iterator[dict[str, Any]]:
+    """The first `top` of a listing, page by page."""
+    given, cursor = 0, None
+    while given < top:
+        page_query = query | {"limit": min(PAGE, top - given)} | ({"cursor": cursor} if cursor else {})
+        page = call(client, "GET", "/label-disagreements", params=page_query).json()
+        yield from page["items"]
+        given, cursor = given + len(page["items"]), page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _print_table(items: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, right in (
+        ("#", True),
+        ("id", False),
+        ("text", False),
+        ("label", False),
+        ("people", False),
+        ("model", False),
+    ):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    table.add_column("probability", justify="right")
+    table.add_column("suspicion", justify="right")
+    table.add_column("state")
+    for item in items:
+        cells = (
+            item["external_id"],
+            item["option"] or item["question"],
+            item["human_value"] or "·",
+            item["model_value"] or "·",
+        )
+        table.add_row(
+            str(item["position"]),
+            item["id"],
+            *(escape(cell) for cell in cells),
+            _share(item["probability"]),
+            _share(item["suspicion"]),
+            item["state"],
+        )
+    Console(soft_wrap=False).print(table)
+
+
+def _share(value: float | None) -> str:
+    return "·" if value is None else f"{value:.3f}"

@@ -1,0 +1,96 @@
+"""`remand disagreements` and `remand export` against the served app."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+
+from app.cli.main import build
+from tests.integration.review_corpus import Built
+
+
+@pytest.fixture
+def served(built: Built, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
+    """A command line that is pointed at the running app, with vera's key."""
+    from app.main import create_app
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = threading.Event()
+    server = uvicorn.Server(uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_config=None))
+    startup = server.startup
+
+    async def announced(sockets: list[socket.socket] | None = None) -> None:
+        await startup(sockets)
+        started.set()
+
+    server.startup = announced  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    assert started.wait(30), "the server did not start"
+    monkeypatch.setenv("REMAND_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("REMAND_API_KEY", built.keys["vera"])
+    monkeypatch.setenv("COLUMNS", "160")
+    yield CliRunner()
+    server.should_exit = True
+    thread.join(20)
+
+
+def test_the_top_disagreements_as_a_table(served: CliRunner) -> None:
+    found = served.invoke(build(), ["disagreements", "--corpus", "letters", "--top", "3"])
+    assert found.exit_code == 0, found.output
+    lines = [line.split() for line in found.stdout.splitlines() if " dis_" in line]
+    assert [line[2:6] for line in lines] == [
+        ["letter-1", "remorse", "no", "yes"],
+        ["letter-3", "outcome", "denied", "granted"],
+        ["letter-1", "dependants", "yes", "no"],
+    ]
+
+
+def test_blind_and_as_json(served: CliRunner) -> None:
+    found = served.invoke(build(), ["disagreements", "--corpus", "letters", "--blind", "--json"])
+    items = [json.loads(line) for line in found.stdout.splitlines() if line.startswith('{"id"')]
+    assert len(items) == 5
+    assert all(item["human_value"] is None and item["blind"] for item in items)
+
+
+def test_export_into_a_file(served: CliRunner, tmp_path: Path) -> None:
+    wide, lines, found = tmp_path / "labels.csv", tmp_path / "labels.jsonl", tmp_path / "disagreements.csv"
+    for arguments in (
+        ["--out", str(wide)],
+        ["--out", str(lines), "--with-text"],
+        ["--out", str(found), "--disagreements"],
+    ):
+        done = served.invoke(build(), ["export", "--corpus", "letters", *arguments])
+        assert done.exit_code == 0, done.output
+    assert wide.read_text().splitlines()[0].startswith("external_id,split,")
+    assert len(wide.read_text().splitlines()) == 4
+    assert [json.loads(line)["external_id"] for line in lines.read_text().splitlines()] == [
+        "letter-1",
+        "letter-2",
+        "letter-3",
+    ]
+    assert len(found.read_text().splitlines()) == 6
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["disagreements.csv", "labels.csv"]
+
+
+def test_what_goes_wrong_leaves_no_file(served: CliRunner, tmp_path: Path) -> None:
+    out = tmp_path / "labels.csv"
+    none = served.invoke(build(), ["export", "--corpus", "nothing", "--out", str(out)])
+    assert none.exit_code == 1
+    assert "There is no corpus" in none.output
+    nowhere = served.invoke(
+        build(), ["export", "--corpus", "letters", "--out", str(tmp_path / "no" / "x.csv")]
+    )
+    assert nowhere.exit_code == 1
+    assert "cannot be written" in nowhere.output
+    assert not list(tmp_path.glob("*.csv"))
+    assert not list(tmp_path.glob(".*.part"))
