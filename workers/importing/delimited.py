@@ -16,6 +16,7 @@ _DELIMITERS = ",;\t|"
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _LONGEST_FIELD = 1 << 24
 _SAMPLE = 1 << 16
+_MANY_LINES = 20
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)
 
@@ -44,10 +45,17 @@ def open_delimited(path: Path, encoding: str | None, delimiter: str | None) -> S
         for line, values in records:
             if len(values) == len(columns):
                 yield Row(line, values)
-            else:
-                yield Rejected(line, "", f"The row has {len(values)} fields, the header has {len(columns)}.")
+            elif len(values) > 1 or values[0].strip():
+                yield Rejected(line, "", _ragged(values, len(columns)))
 
     return Source("csv", columns, rows, tuple(notes))
+
+
+def _ragged(values: list[str], columns: int) -> str:
+    reason = f"The row has {len(values)} fields, the header has {columns}."
+    if sum(value.count("\n") for value in values) > _MANY_LINES:
+        reason += " It goes on over many lines: a quotation mark is opened in it and never closed, perhaps."
+    return reason
 
 
 def _records(path: Path, encoding: str, delimiter: str, skip: int) -> Iterator[tuple[int, list[str]]]:
@@ -60,6 +68,12 @@ def _records(path: Path, encoding: str, delimiter: str, skip: int) -> Iterator[t
                 if values and number >= skip:
                     yield line, values
                 line = reader.line_num + 1
+        except UnicodeDecodeError:
+            raise JobFailed(
+                "invalid-encoding",
+                f"From line {line} on the file is not valid {encoding.upper()}.",
+                line=line,
+            ) from None
         except csv.Error as error:
             raise JobFailed(
                 "unreadable",

@@ -81,9 +81,7 @@ def _check_size(path: Path) -> None:
                     "This is a zip archive, not an Excel workbook: upload the CSV or JSONL inside it.",
                 )
     except zipfile.BadZipFile:
-        raise JobFailed(
-            "unreadable", "The workbook is damaged: save it again, or save the sheet as CSV (UTF-8)."
-        ) from None
+        raise JobFailed("unreadable", _DAMAGED) from None
     if unpacked > get_settings().max_upload_bytes:
         raise JobFailed(
             "too-large", f"The workbook unpacks to {unpacked:,} bytes, more than an upload may hold."
