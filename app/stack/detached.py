@@ -32,7 +32,7 @@ def start_detached(settings: Settings) -> Access:
     """
     account = service_account()
     folder = open_home(home_folder(settings.home), account)
-    if (pid := running_pid(folder)) is not None:
+    if (pid := _wait_while_starting(folder)) is not None:
         raise AlreadyRunning(f"Remand is running already (process {pid}, data in {folder}).")
     handover = folder / HANDOVER
     handover.unlink(missing_ok=True)
@@ -88,6 +88,13 @@ def running_url(folder: Path) -> str | None:
     """The api's address of the stack that runs on this folder, ready; None when there is none."""
     pid, state = running_pid(folder), read_state(folder)
     return state.url if pid is not None and state is not None and state.phase == "ready" else None
+
+
+def _wait_while_starting(folder: Path) -> int | None:
+    """The process of the stack that runs here, once it is ready; None when none runs."""
+    while (pid := running_pid(folder)) is not None and running_url(folder) is None:
+        time.sleep(0.1)
+    return pid
 
 
 def _wait_for_handover(process: subprocess.Popen[bytes], handover: Path, log: Path) -> Access:

@@ -54,7 +54,7 @@ def restore_backup(file: Path, settings: Settings) -> Restored:
 def _take_members(archive: tarfile.TarFile, folder: Path, blobs: BlobStore, account: Account) -> int:
     """Unpack by name: known names only, blobs checked against their digest. Gives the number of blobs."""
     count = 0
-    for member in archive:
+    while (member := archive.next()) is not None:
         content = archive.extractfile(member)
         if content is None:
             raise StackError(f"The archive holds {member.name!r}, which is not a file.")
