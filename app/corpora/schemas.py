@@ -17,10 +17,10 @@ Name = Annotated[
     StringConstraints(
         min_length=1,
         max_length=200,
-        pattern=r"^[^\s/\\?#%\x00-\x1f\x7f]([^/\\?#%\x00-\x1f\x7f]*[^\s/\\?#%\x00-\x1f\x7f])?$",
+        pattern=r"^[^.\s/\\?#%\x00-\x1f\x7f]([^/\\?#%\x00-\x1f\x7f]*[^\s/\\?#%\x00-\x1f\x7f])?$",
     ),
     Field(
-        description="Usable in addresses in place of the id: no / \\ ? # %, no white space at the ends.",
+        description="Usable in addresses in place of the id: no / \\ ? # %, no white space at the ends, no dot at the beginning.",
         examples=["letters"],
     ),
 ]

@@ -65,8 +65,7 @@ async def _on_problem(_request: Request, error: Exception) -> Response:
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [
-        {"field": pointer(item["loc"]), "message": _words(item), "type": item["type"]}
-        for item in error.errors()[:50]
+        {"field": _field(item), "message": _words(item), "type": item["type"]} for item in error.errors()[:50]
     ]
     first = found[0] if found else {"field": "body", "message": "The request is not valid."}
     problem = Problem(
@@ -135,6 +134,10 @@ def _no_space(code: str) -> Response:
     )
     problem.title = "No space left"
     return problem_response(problem)
+
+
+def _field(item: dict[str, Any]) -> str:
+    return "body" if item["type"] == "json_invalid" else pointer(item["loc"])
 
 
 def _words(item: dict[str, Any]) -> str:
