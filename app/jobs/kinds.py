@@ -26,13 +26,19 @@ _BUILT_IN = (
 )
 
 
-def _from_environment() -> tuple[Kind, ...]:
-    """Kinds that the fault tests add: REMAND_TEST_JOB_KINDS="probe=tests.fault.probe_job"."""
-    pairs = (part.partition("=") for part in os.environ.get("REMAND_TEST_JOB_KINDS", "").split(",") if part)
-    return tuple(Kind(name, module, "import", f"/{name}-jobs", name) for name, _, module in pairs)
+def from_words(words: str) -> tuple[Kind, ...]:
+    """Kinds that the fault tests add: `probe=tests.fault.probe_job,drill=tests.fault.probe_job:trainer`."""
+    found = []
+    for part in filter(None, words.split(",")):
+        name, _, rest = part.partition("=")
+        module, _, role = rest.partition(":")
+        found.append(Kind(name, module, "import", f"/{name}-jobs", name, trainer=role == "trainer"))
+    return tuple(found)
 
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_BUILT_IN, *_from_environment())}
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind for kind in (*_BUILT_IN, *from_words(os.environ.get("REMAND_TEST_JOB_KINDS", "")))
+}
 """Every kind by its name."""
 
 QUEUES: tuple[str, ...] = tuple(sorted({kind.queue for kind in KINDS.values()}))

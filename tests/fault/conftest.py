@@ -10,17 +10,26 @@ from pathlib import Path
 import pytest
 
 from app.db.session import engine_for
+from app.jobs.kinds import KINDS, from_words
 from app.settings import get_settings
-from tests.fault.world import World, world_in
+from tests.fault.world import TEST_KINDS, World, world_in
+from tests.small_corpus import letters, store_letters
+from tests.tiny_model import write_tiny_model
+
+CORPUS = "letters"
 
 
 @pytest.fixture(scope="session")
 def shared_world() -> Iterator[World]:
-    """The servers, once."""
+    """The servers and a corpus of letters, once."""
     outer = Path(tempfile.mkdtemp(prefix="remand-fault-"))
     outer.chmod(0o755)
     try:
         with world_in(outer / "servers") as world:
+            engine = engine_for(world.database_url)
+            store_letters(engine, 40, CORPUS)
+            engine.dispose()
+            engine_for.cache_clear()
             yield world
     finally:
         shutil.rmtree(outer, ignore_errors=True)
@@ -31,7 +40,9 @@ def world(shared_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worl
     """The world with dispatcher and jobs worker running, and this process's settings pointing at it."""
     for name, value in shared_world.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("app.jobs.queries.KINDS", _kinds_with_probe())
+    monkeypatch.setattr(
+        "app.jobs.queries.KINDS", {**KINDS, **{kind.name: kind for kind in from_words(TEST_KINDS)}}
+    )
     get_settings.cache_clear()
     shared_world.start("postgres", "redis", "dispatcher", "jobs")
     yield shared_world
@@ -40,7 +51,8 @@ def world(shared_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worl
     get_settings.cache_clear()
 
 
-def _kinds_with_probe() -> dict[str, object]:
-    from app.jobs.kinds import KINDS, Kind
-
-    return {**KINDS, "probe": Kind("probe", "tests.fault.probe_job", "import", "/probe-jobs", "probe")}
+@pytest.fixture(scope="session")
+def model(shared_world: World) -> str:
+    """The two-layer base model that jobs of these tests train on."""
+    folder = Path(shared_world.environment["REMAND_MODEL_DIRS"]) / "tiny"
+    return str(write_tiny_model(folder, [letter.content for letter in letters(200)]))

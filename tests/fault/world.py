@@ -27,6 +27,8 @@ from app.stack.redis_server import free_port, prepare_redis, redis_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 60.0
+TEST_KINDS = "probe=tests.fault.probe_job,drill=tests.fault.probe_job:trainer"
+"""Kinds for tests; `drill` jobs own a device as trainers do."""
 T = TypeVar("T")
 
 COMMANDS = {
@@ -150,13 +152,13 @@ class World:
 
         return until(f"the end of {job_id}", final, seconds)
 
-    def probe(self, **params: Any) -> str:
-        """Queue a probe job (tests/fault/probe_job.py) as the api would; gives its id."""
+    def probe(self, kind: str = "probe", **params: Any) -> str:
+        """Queue a job of tests/fault/probe_job.py as the api would; gives its id."""
         from app.db.session import engine_for, writing
         from app.jobs.queries import create_job
 
         with writing(engine_for(self.database_url)) as session:
-            return create_job(session, "probe", None, params, "test").id
+            return create_job(session, kind, None, params, "test").id
 
     def steps(self, job_id: str) -> list[int]:
         """The steps that a probe job wrote, in order."""
@@ -207,9 +209,10 @@ def _environment(folder: Path, database_url: str, redis_url: str) -> dict[str, s
         "REMAND_PORT": str(free_port()),
         "REMAND_INFERENCE_PORT": (inference := str(free_port())),
         "REMAND_INFERENCE_URLS": f"http://127.0.0.1:{inference}",
+        "REMAND_MODEL_DIRS": str(folder / "models"),
         "REMAND_DEVICE": "cpu",
         "REMAND_THREADS": "2",
-        "REMAND_TEST_JOB_KINDS": "probe=tests.fault.probe_job",
+        "REMAND_TEST_JOB_KINDS": TEST_KINDS,
         "PYTHONUNBUFFERED": "1",
     }
 
