@@ -194,6 +194,8 @@ def _mapping(document: str) -> Mapping:
         mapping = Mapping.model_validate_json(document)
     except ValidationError as error:
         raise _invalid(error, "/mapping") from None
+    except Invalid as invalid:
+        raise Invalid(invalid.detail, field=f"/mapping{invalid.field}", slug=invalid.slug) from None
     check_mapping(mapping)
     return mapping
 

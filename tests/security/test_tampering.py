@@ -103,21 +103,23 @@ def test_scoped_key_cannot_reach_jobs_and_uploads_of_another_corpus(imports: Imp
     )
 
 
-@pytest.mark.parametrize(
-    "name", ["..", "../x", "a/b", "a\\b", "a?b", "a#b", "%2e%2e", "", " ", "a\nb", "x" * 201]
-)
-def test_names_that_would_be_paths(admin: TestClient, name: str) -> None:
+CROOKED_NAMES = ["..", "../x", "a/b", "a\\b", "a?b", "a#b", "%2e%2e", "", " ", "a\nb", "x" * 201]
+
+
+def test_names_that_would_be_paths(admin: TestClient) -> None:
     """A corpus's name stands in addresses: what would change an address is refused."""
-    answer = admin.post("/corpora", json={"name": name})
-    assert (answer.status_code, answer.json()["field"]) == (422, "/name")
+    for name in CROOKED_NAMES:
+        answer = admin.post("/corpora", json={"name": name})
+        assert (answer.status_code, answer.json()["field"]) == (422, "/name")
 
 
-@pytest.mark.parametrize(
-    "path", ["/corpora/../keys", "/corpora/%2e%2e/keys", "/corpora/..%2fkeys", "//keys", "/keys/"]
-)
-def test_crooked_paths_are_not_another_way_in(client: TestClient, path: str) -> None:
+CROOKED_PATHS = ["/corpora/../keys", "/corpora/%2e%2e/keys", "/corpora/..%2fkeys", "//keys", "/keys/"]
+
+
+def test_crooked_paths_are_not_another_way_in(client: TestClient) -> None:
     """Without a key nothing is answered but 401, 404 or a redirect to the straight path."""
-    assert client.get(path).status_code in {307, 401, 404}
+    for path in CROOKED_PATHS:
+        assert client.get(path).status_code in {307, 401, 404}
 
 
 def test_a_zip_that_unpacks_to_too_much(imports: Imports, monkeypatch: pytest.MonkeyPatch) -> None:

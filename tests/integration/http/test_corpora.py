@@ -83,34 +83,32 @@ def test_scheme_versions_only_ever_grow(letters: TestClient, engine: Engine) -> 
     ]
 
 
-@pytest.mark.parametrize(
-    ("questions", "field"),
-    [
-        ([{"key": "arguments", "kind": "choose_one", "options": [{"key": "remorse"}]}], "/questions/0/kind"),
-        (
-            [{"key": "new", "kind": "yes_no_set", "options": [{"key": "remorse"}]}],
-            "/questions/0/options/0/key",
-        ),
-        (
-            [{"key": "arguments", "kind": "yes_no_set", "options": [{"key": "a"}, {"key": "a"}]}],
-            "/questions/0/options/1/key",
-        ),
-        (
-            [{"key": "q", "kind": "yes_no_set", "options": [{"key": f"o{i}"} for i in range(201)]}],
-            "/questions",
-        ),
-        ([{"key": "q", "kind": "yes_no_set", "options": []}], "/questions/0/options"),
-    ],
-)
-def test_schemes_that_would_break_earlier_labels(
-    letters: TestClient, questions: list[object], field: str
-) -> None:
+WRONG_SCHEMES = [
+    ([{"key": "arguments", "kind": "choose_one", "options": [{"key": "remorse"}]}], "/questions/0/kind"),
+    (
+        [{"key": "new", "kind": "yes_no_set", "options": [{"key": "remorse"}]}],
+        "/questions/0/options/0/key",
+    ),
+    (
+        [{"key": "arguments", "kind": "yes_no_set", "options": [{"key": "a"}, {"key": "a"}]}],
+        "/questions/0/options/1/key",
+    ),
+    (
+        [{"key": "q", "kind": "yes_no_set", "options": [{"key": f"o{i}"} for i in range(201)]}],
+        "/questions",
+    ),
+    ([{"key": "q", "kind": "yes_no_set", "options": []}], "/questions/0/options"),
+]
+
+
+def test_schemes_that_would_break_earlier_labels(letters: TestClient) -> None:
     """Refused with the place, and the scheme stays as it was."""
-    answer = letters.put(
-        "/corpora/letters/scheme", json={"questions": questions}, headers={"If-Match": '"1"'}
-    )
-    assert (answer.status_code, answer.json()["field"]) == (422, field)
-    assert letters.get("/corpora/letters/scheme").json()["version"] == 1
+    for questions, field in WRONG_SCHEMES:
+        answer = letters.put(
+            "/corpora/letters/scheme", json={"questions": questions}, headers={"If-Match": '"1"'}
+        )
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+        assert letters.get("/corpora/letters/scheme").json()["version"] == 1
 
 
 def test_texts_by_filter(letters: TestClient, engine: Engine) -> None:

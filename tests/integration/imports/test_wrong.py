@@ -19,26 +19,26 @@ def rejected(report: dict[str, Any]) -> list[tuple[int, str]]:
     return [(row["line"], row["column"]) for row in report["rejected"]["shown"]]
 
 
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        ("\n\n \n", "empty-file"),
-        ("id,text,remorse\n", "no-rows"),
-        ("id,text,text\n1,a,b\n", "column-twice"),
-        ("a,b\n1,2\n", "no-text-column"),
-        (b"\x00\x01\x02\x03" * 400, "not-text"),
-        (b"PK\x03\x04 no archive", "unreadable"),
-        (b"\xd0\xcf\x11\xe0 old excel", "unsupported-format"),
-        (b"<stata_dta><header>", "unsupported-format"),
-        ("id,text,remorse\n1,x\n2,y\n", "no-rows"),
-        ('id,text,remorse\n1,"never closed,1\n' + "2,y,0\n" * 3, "no-rows"),
-        ('{"id": 1\n{"id": 2\n', "empty-file"),
-    ],
-)
-def test_files_that_cannot_be_read(imports: Imports, content: str | bytes, code: str) -> None:
+UNREADABLE = [
+    ("\n\n \n", "empty-file"),
+    ("id,text,remorse\n", "no-rows"),
+    ("id,text,text\n1,a,b\n", "column-twice"),
+    ("a,b\n1,2\n", "no-text-column"),
+    (b"\x00\x01\x02\x03" * 400, "not-text"),
+    (b"PK\x03\x04 no archive", "unreadable"),
+    (b"\xd0\xcf\x11\xe0 old excel", "unsupported-format"),
+    (b"<stata_dta><header>", "unsupported-format"),
+    ("id,text,remorse\n1,x\n2,y\n", "no-rows"),
+    ('id,text,remorse\n1,"never closed,1\n' + "2,y,0\n" * 3, "no-rows"),
+    ('{"id": 1\n{"id": 2\n', "empty-file"),
+]
+
+
+def test_files_that_cannot_be_read(imports: Imports) -> None:
     """Each fails with its own code, in a dry run as in an import."""
-    assert imports.failure(content, commit=False)["code"] == code
-    assert imports.failure(content)["code"] == code
+    for content, code in UNREADABLE:
+        assert imports.failure(content, commit=False)["code"] == code
+        assert imports.failure(content)["code"] == code
 
 
 def test_invalid_utf8_names_the_line_and_the_way_out(imports: Imports) -> None:
@@ -195,40 +195,40 @@ def test_too_many_labels_for_a_question(imports: Imports) -> None:
     assert imports.failure("id,text,value\n" + rows, mapping=mapping)["code"] == "not-labels"
 
 
-@pytest.mark.parametrize(
-    ("mapping", "field"),
-    [
-        ({"text": "text", "id": "text"}, "/mapping/text"),
-        (
-            {"questions": [{"key": "a", "columns": ["remorse"]}, {"key": "b", "columns": ["remorse"]}]},
-            "/mapping/questions/1/columns/0",
-        ),
-        (
-            {
-                "questions": [
-                    {"key": "a", "columns": [{"column": "x", "key": "k"}]},
-                    {"key": "b", "columns": [{"column": "y", "key": "k"}]},
-                ]
-            },
-            "/mapping/questions/1",
-        ),
-        ({"questions": [{"key": "a"}]}, "/mapping/questions/0"),
-        (
-            {"questions": [{"key": "a", "kind": "choose_one", "column": "x", "shape": "list"}]},
-            "/mapping/questions/0/shape",
-        ),
-        ({"encoding": "klingon"}, "/mapping/encoding"),
-        ({"texts": "text"}, "/mapping/texts"),
-        ({"codes": {"*": {"99": "perhaps"}}}, "/mapping/codes/*/99"),
-        ({"text": "a\x00b"}, "/text"),
-    ],
-)
-def test_mappings_that_contradict_themselves(imports: Imports, mapping: dict[str, Any], field: str) -> None:
+CONTRADICTIONS = [
+    ({"text": "text", "id": "text"}, "/mapping/text"),
+    (
+        {"questions": [{"key": "a", "columns": ["remorse"]}, {"key": "b", "columns": ["remorse"]}]},
+        "/mapping/questions/1/columns/0",
+    ),
+    (
+        {
+            "questions": [
+                {"key": "a", "columns": [{"column": "x", "key": "k"}]},
+                {"key": "b", "columns": [{"column": "y", "key": "k"}]},
+            ]
+        },
+        "/mapping/questions/1",
+    ),
+    ({"questions": [{"key": "a"}]}, "/mapping/questions/0"),
+    (
+        {"questions": [{"key": "a", "kind": "choose_one", "column": "x", "shape": "list"}]},
+        "/mapping/questions/0/shape",
+    ),
+    ({"encoding": "klingon"}, "/mapping/encoding"),
+    ({"texts": "text"}, "/mapping/texts"),
+    ({"codes": {"*": {"99": "perhaps"}}}, "/mapping/codes/*/99"),
+    ({"text": "a\x00b"}, "/mapping/text"),
+]
+
+
+def test_mappings_that_contradict_themselves(imports: Imports) -> None:
     """Refused before there is a job; the uploaded file is gone again."""
-    answer = imports.client.post(
-        "/corpora/letters/imports", files={"file": ("f.csv", GOOD)}, data={"mapping": json.dumps(mapping)}
-    )
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["field"] == field
-    assert imports.rows("SELECT count(*) FROM blobs") == [(0,)]
-    assert imports.rows("SELECT count(*) FROM jobs") == [(0,)]
+    for mapping, field in CONTRADICTIONS:
+        answer = imports.client.post(
+            "/corpora/letters/imports", files={"file": ("f.csv", GOOD)}, data={"mapping": json.dumps(mapping)}
+        )
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["field"] == field
+        assert imports.rows("SELECT count(*) FROM blobs") == [(0,)]
+        assert imports.rows("SELECT count(*) FROM jobs") == [(0,)]
