@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tests in parallel share the cores
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

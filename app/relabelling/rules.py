@@ -8,8 +8,9 @@ from dataclasses import replace
 from app.http.problems import Conflict, Invalid
 from models.scheme import Cell, QuestionKind, Scheme
 
-CHUNK_TEXTS = 512
-CHUNK_CHARACTERS = 400_000
+CHUNK_TEXTS = 256
+CHUNK_CHARACTERS = 160_000
+"""Small enough that a chunk is some seconds of work on two cores: that much a kill costs at most."""
 
 
 def check_adapter(

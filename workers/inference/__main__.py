@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,6 +93,11 @@ async def serve(settings: Settings) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn ends itself by the signal again, after its own shutdown
+        signal.signal(number, lambda _number, _frame: None)
     watch = asyncio.create_task(_end_with_engine(server, service))
     await server.serve()
     broken = watch.done()

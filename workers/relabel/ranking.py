@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from threadpoolctl import threadpool_limits
 
 from app.blobs import Blob
 from app.corpora.codebook import Codebook, load_codebook
@@ -75,7 +76,10 @@ def score_run(run: Run, embeddings: EmbeddingStore, signed: Signatures) -> Score
         embeddings=None if embeddings.all is None else np.nan_to_num(np.asarray(embeddings.all)),
         signatures=signed,
     )
-    found = score(evidence)
+    with threadpool_limits(
+        1, user_api="openmp"
+    ):  # many small fits: a second thread costs more than it brings
+        found = score(evidence)
     row_of = {int(number): row for row, number in enumerate(run.texts.text_ids)}
     mask = settled_mask(scheme.cells, row_of, settled, len(row_of))
     scores = np.where(mask, np.float32(np.nan), found.scores)
