@@ -67,13 +67,13 @@ class Team:
 
 
 TEAMS = (
-    Team("team-2019", 2019, 3, 0.03, 0.04, 0.006, {}, {}, 0.018),
-    Team("team-2020", 2020, 4, 0.13, 0.15, 0.02, {}, {}, 0.064),
+    Team("team-2019", 2019, 3, 0.04, 0.05, 0.01, {}, {}, 0.023),
+    Team("team-2020", 2020, 4, 0.13, 0.15, 0.02, {}, {}, 0.066),
     Team(
-        "team-2021", 2021, 3, 0.05, 0.06, 0.01,
-        {("addiction_treatment", "health"): 0.6},
-        {("dependants", "hardship"): 0.55, ("first_offence", "youth"): 0.35, ("cooperation", "remorse"): 0.5},
-        0.095,
+        "team-2021", 2021, 3, 0.09, 0.12, 0.02,
+        {("addiction_treatment", "health"): 0.7},
+        {("dependants", "hardship"): 0.6, ("first_offence", "youth"): 0.4, ("cooperation", "remorse"): 0.5},
+        0.103,
     ),
 )  # fmt: skip
 """Careful; hurried; and one with a codebook of its own: it reads addiction as illness, and ticks hardship wherever there are
@@ -186,7 +186,7 @@ def letters(texts: int, rng: np.random.Generator) -> Iterator[Letter]:
                 defendant=f"synthetic-defendant-{defendant:05d}",
                 judge=f"synthetic-judge-{judge:02d}",
                 court=_COURTS[judge % len(_COURTS)],
-                year=int(rng.integers(2015, 2022)),
+                year=int(rng.integers(2014, 2019)),
                 truth=truth,
                 touched=touched,
             )
@@ -213,8 +213,10 @@ def _written(truth: Sequence[bool], touched: Sequence[bool], rng: np.random.Gene
             body.append(_sentence(ARGUMENTS[key], rng))
     frame = [_sentence(OPENINGS, rng), _sentence(CLOSINGS, rng)]
     wanted = int(np.clip(rng.lognormal(4.6, 0.35), SHORTEST + 5, LONGEST - 30))
-    while _words([*frame, *body]) < max(wanted, SHORTEST):
-        body.append(_sentence(BACKGROUND, rng))
+    told = rng.permutation(len(BACKGROUND))
+    while _words([*frame, *body]) < wanted:
+        body.append(_sentence([BACKGROUND[told[0]]], rng))
+        told = np.roll(told, -1)
     order = rng.permutation(len(body))
     parts = [frame[0], *(body[place] for place in order), frame[1]]
     return " ".join(_mistyped(part, rng) for part in parts)
