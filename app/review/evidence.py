@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,12 @@ from app.review.cells import CellView
 from app.review.queries import settled_cells
 from models.scheme import NO, NOT_APPLICABLE, UNCERTAIN, YES, Question
 
-_WORDS = {YES: "yes", NO: "no", UNCERTAIN: "uncertain", NOT_APPLICABLE: "not_applicable"}
+_WORDS: dict[int | None, str] = {
+    YES: "yes",
+    NO: "no",
+    UNCERTAIN: "uncertain",
+    NOT_APPLICABLE: "not_applicable",
+}
 
 _ANNOTATIONS = text(
     """SELECT n.name, a.team, a.annotated_at, a.codebook_version, a.source, a.values, a.text_version_id <> :version AS earlier_text
@@ -103,16 +109,23 @@ def opinions(session: AnySession, view: CellView) -> list[Opinion]:
     ]
 
 
-def cell_value(question: Question, option_key: str | None, values: list[int | None]) -> str | None:
+def cell_value(question: Question, option_key: str | None, values: Sequence[int | None]) -> str | None:
     """A stored array of codes as one value of the cell: yes, no, an option's key, uncertain, not_applicable or None."""
-    keys = [option.key for option in sorted(question.options, key=lambda o: o.position)]
-    by_key = dict(zip(keys, values, strict=False))
+    return read_value(option_order(question), option_key, values)
+
+
+def option_order(question: Question) -> tuple[str, ...]:
+    """A question's option keys in the order of its stored arrays."""
+    return tuple(option.key for option in sorted(question.options, key=lambda o: o.position))
+
+
+def read_value(keys: tuple[str, ...], option_key: str | None, values: Sequence[int | None]) -> str | None:
+    """`cell_value` for a question whose `option_order` is known."""
     if option_key is not None:
-        code = by_key.get(option_key)
-        return None if code is None else _WORDS.get(code)
-    chosen = [key for key, code in by_key.items() if code == YES]
-    if len(chosen) == 1:
-        return chosen[0]
+        place = keys.index(option_key)
+        return _WORDS.get(values[place]) if place < len(values) else None
+    if values.count(YES) == 1:
+        return keys[values.index(YES)]
     return next((_WORDS[code] for code in (UNCERTAIN, NOT_APPLICABLE) if code in values), None)
 
 

@@ -16,7 +16,7 @@ from app.corpora.codebook import Codebook, load_codebook
 from app.corpora.rules import Consensus, consensus, overridden
 from app.db.session import AnySession
 from app.ids import numbered
-from app.review.evidence import cell_value
+from app.review.evidence import option_order, read_value
 from app.review.queries import Settled, settled_cells
 from models.scheme import MISSING, YES, Cell, Labels
 
@@ -35,6 +35,17 @@ _REVIEWS = text("SELECT * FROM reviews WHERE text_id = ANY(:texts) ORDER BY id")
 
 
 @dataclass(frozen=True, slots=True)
+class CellPlan:
+    """What every text's export of one cell needs, looked up once."""
+
+    cell: Cell
+    question_id: int
+    option_id: int | None
+    order: tuple[str, ...]
+    """Option keys of the question in the order of stored arrays."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A corpus opened for export in the caller's transaction."""
 
@@ -44,6 +55,9 @@ class Source:
     group_keys: tuple[str, ...]
     metadata_keys: tuple[str, ...]
     with_text: bool
+    keys: tuple[str, ...]
+    """Option keys in column order."""
+    plans: tuple[CellPlan, ...]
 
     @staticmethod
     def open(session: AnySession, corpus_id: str, *, with_text: bool) -> Source:
@@ -55,7 +69,12 @@ class Source:
         corpus = session.execute(
             text("SELECT id, name, synthetic, sensitive FROM corpora WHERE id = :corpus"), of
         ).one()
-        return Source(session, corpus, load_codebook(session, corpus_id), groups, metadata, with_text)
+        book = load_codebook(session, corpus_id)
+        orders = {question.key: option_order(question) for question in book.scheme.questions}
+        plans = tuple(
+            CellPlan(cell, *book.cell_ids(cell), orders[cell.question]) for cell in book.scheme.cells
+        )
+        return Source(session, corpus, book, groups, metadata, with_text, book.scheme.option_keys, plans)
 
     def wide_header(self) -> list[str]:
         """One column per grouping key, metadata key and option; 1 yes, 0 no, blank missing."""
@@ -78,14 +97,14 @@ class Source:
         ]
         return [*found, *(["text"] if self.with_text else [])]
 
-    def texts(self, size: int) -> Iterator[Block]:
-        """The corpus's texts in the order of their file, `size` at a time, from a server-side cursor."""
+    def texts(self, size: int, *, history: bool) -> Iterator[Block]:
+        """The corpus's texts in the order of their file, `size` at a time, from a server-side cursor; `history`: with annotations and reviews."""
         statement = text(_TEXTS.format(content=", v.content" if self.with_text else ""))
         result = self.session.execute(
             statement, {"corpus": self.corpus.id}, execution_options={"yield_per": size}
         )
-        for rows in result.partitions():
-            yield Block.load(self, list(rows))
+        for rows in result.partitions(size):
+            yield Block.load(self, list(rows), history=history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +120,8 @@ class Block:
     reviews: dict[tuple[int, int, int | None], list[Row[Any]]]
 
     @staticmethod
-    def load(source: Source, rows: list[Row[Any]]) -> Block:
-        """Four statements for the whole block."""
+    def load(source: Source, rows: list[Row[Any]], *, history: bool) -> Block:
+        """Two statements for the whole block, with `history` four."""
         session, book = source.session, source.codebook
         ids = np.array([row.id for row in rows], dtype=np.int64)
         given = load_annotations(session, source.corpus.id, book, ids, some=True)
@@ -110,10 +129,11 @@ class Block:
         settled = settled_cells(session, source.corpus.id, book, ids.tolist())
         place = {int(number): row for row, number in enumerate(ids)}
         annotations, reviews = defaultdict(list), defaultdict(list)
-        for row in session.execute(_ANNOTATIONS, {"texts": ids.tolist()}):
-            annotations[row.text_id, row.question_id].append(row)
-        for row in session.execute(_REVIEWS, {"texts": ids.tolist()}):
-            reviews[row.text_id, row.question_id, row.option_id].append(row)
+        if history:
+            for row in session.execute(_ANNOTATIONS, {"texts": ids.tolist()}):
+                annotations[row.text_id, row.question_id].append(row)
+            for row in session.execute(_REVIEWS, {"texts": ids.tolist()}):
+                reviews[row.text_id, row.question_id, row.option_id].append(row)
         return Block(
             source,
             rows,
@@ -141,14 +161,14 @@ class Block:
     def long_rows(self) -> Iterator[list[Any]]:
         """As `Source.long_header`."""
         for place, row in enumerate(self.rows):
-            for cell in self.source.codebook.scheme.cells:
-                found = self._cell(place, row, cell)
+            for plan in self.source.plans:
+                found = self._cell(place, row, plan)
                 content = [row.content] if self.source.with_text else []
                 yield [row.external_id, *found.values(), *content]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """One object per text: labels by option (1, 0, null) and every cell with its history."""
-        scheme = self.source.codebook.scheme
+        keys = self.source.keys
         for place, row in enumerate(self.rows):
             labels = [None if value == MISSING else int(value) for value in self.values[place]]
             yield {
@@ -164,14 +184,12 @@ class Block:
                 "groups": row.groups,
                 "metadata": row.metadata,
                 **({"text": row.content} if self.source.with_text else {}),
-                "labels": dict(zip(scheme.option_keys, labels, strict=True)),
-                "cells": [self._cell(place, row, cell) for cell in scheme.cells],
+                "labels": dict(zip(keys, labels, strict=True)),
+                "cells": [self._cell(place, row, plan) for plan in self.source.plans],
             }
 
-    def _cell(self, place: int, row: Row[Any], cell: Cell) -> dict[str, Any]:
-        book = self.source.codebook
-        question_id, option_id = book.cell_ids(cell)
-        question = book.question(question_id)
+    def _cell(self, place: int, row: Row[Any], plan: CellPlan) -> dict[str, Any]:
+        cell = plan.cell
         settled = self.settled.get((row.id, cell.question, cell.option))
         agreed = self._word(self.agreed.values, place, cell)
         tied = bool(self.agreed.ties[place, cell.positions[0]])
@@ -184,23 +202,23 @@ class Block:
             "consensus": agreed,
             "votes": self._votes(place, cell),
             "annotations": [
-                _annotation(a) | {"value": cell_value(question, cell.option, a.values)}
-                for a in self.annotations.get((row.id, question_id), ())
+                _annotation(a) | {"value": read_value(plan.order, cell.option, a.values)}
+                for a in self.annotations.get((row.id, plan.question_id), ())
             ],
-            "reviews": [_review(r) for r in self.reviews.get((row.id, question_id, option_id), ())],
+            "reviews": [_review(r) for r in self.reviews.get((row.id, plan.question_id, plan.option_id), ())],
         }
 
     def _word(self, values: Labels, place: int, cell: Cell) -> str | None:
         """A cell's value: yes, no, an option's key, or None."""
         if cell.option is not None:
             return {YES: "yes", MISSING: None}.get(int(values[place, cell.positions[0]]), "no")
-        keys = self.source.codebook.scheme.option_keys
+        keys = self.source.keys
         return next((keys[position] for position in cell.positions if values[place, position] == YES), None)
 
     def _votes(self, place: int, cell: Cell) -> dict[str, int]:
         agreed, first = self.agreed, cell.positions[0]
         if cell.option is None:
-            keys = self.source.codebook.scheme.option_keys
+            keys = self.source.keys
             votes = {keys[position]: int(agreed.yes[place, position]) for position in cell.positions}
         else:
             votes = {"yes": int(agreed.yes[place, first]), "no": int(agreed.no[place, first])}

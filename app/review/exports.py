@@ -21,7 +21,7 @@ from app.review.sheets import csv_block, json_block
 Format = Literal["csv", "jsonl"]
 Layout = Literal["wide", "long"]
 
-BLOCK = 500
+BLOCK = 1000
 """Rows that are read, computed and sent together."""
 
 _MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
@@ -79,7 +79,8 @@ def corpus(
             source = export_rows.Source.open(own, corpus_id, with_text=with_text)
             if format == "csv":
                 yield csv_block([source.wide_header() if layout == "wide" else source.long_header()])
-            for block in source.texts(BLOCK):
+            wide = format == "csv" and layout == "wide"
+            for block in source.texts(BLOCK, history=not wide):
                 if format == "jsonl":
                     yield json_block(block.records())
                 else:

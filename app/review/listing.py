@@ -16,12 +16,12 @@ from app.db.session import AnySession
 from app.http.problems import Invalid, NotFound
 from app.http.security import Principal, check_scope
 from app.review.filters import SETTLED_COLUMN, Filters, conditions
-from app.review.queries import DEFINITIONS, definition_parameters
+from app.review.queries import DEFINITIONS, IN_FORCE, definition_parameters
 
 STREAM_ROWS = 500
 
 _ROWS = f"""
-    WITH definitions AS ({DEFINITIONS})
+    WITH definitions AS ({DEFINITIONS}) {{extra}}
     SELECT d.id, d.position, d.text_id, t.external_id, d.question_id, d.option_id, q.key AS question, q.kind, o.key AS option,
         d.human_value, d.model_value, d.probability, d.suspicion, d.text_version_id <> t.current_version_id AS text_changed,
         t.metadata, t.groups, r.id AS review_id, r.value AS review_value, r.reviewer, r.note, r.created_at AS reviewed_at,
@@ -33,18 +33,29 @@ _ROWS = f"""
     JOIN text_versions now ON now.id = t.current_version_id
     JOIN questions q ON q.id = d.question_id
     LEFT JOIN options o ON o.id = d.option_id
-    LEFT JOIN definitions f ON f.question_id = d.question_id AND f.option_id IS NOT DISTINCT FROM d.option_id
-    LEFT JOIN LATERAL (
-        SELECT * FROM reviews v
-        WHERE v.text_id = d.text_id AND v.question_id = d.question_id AND v.option_id IS NOT DISTINCT FROM d.option_id
-            AND v.undoes IS NULL AND NOT EXISTS (SELECT FROM reviews u WHERE u.undoes = v.id)
-        ORDER BY v.id DESC LIMIT 1
-    ) r ON true
+    LEFT JOIN definitions f ON f.question_id = d.question_id AND coalesce(f.option_id, 0) = coalesce(d.option_id, 0)
+    {{reviews}}
     LEFT JOIN text_versions seen ON seen.id = r.text_version_id
     LEFT JOIN claims c ON c.text_id = d.text_id AND c.question_id = d.question_id
         AND c.option_id IS NOT DISTINCT FROM d.option_id AND c.expires_at > now()
     WHERE d.ranking_id = :ranking AND d.position > :after
 """  # noqa: S608  # built from constants; every value is bound
+_FIRST_FEW = _ROWS.format(
+    extra="",
+    reviews="""LEFT JOIN LATERAL (
+        SELECT * FROM reviews v
+        WHERE v.text_id = d.text_id AND v.question_id = d.question_id AND v.option_id IS NOT DISTINCT FROM d.option_id
+            AND v.undoes IS NULL AND NOT EXISTS (SELECT FROM reviews u WHERE u.undoes = v.id)
+        ORDER BY v.id DESC LIMIT 1
+    ) r ON true""",
+)
+"""Looks the decision of each row up: right for a page."""
+_ALL = _ROWS.format(
+    extra=f", in_force AS MATERIALIZED ({IN_FORCE})",
+    reviews="""LEFT JOIN in_force r ON r.text_id = d.text_id AND r.question_id = d.question_id
+        AND coalesce(r.option_id, 0) = coalesce(d.option_id, 0)""",
+)
+"""Joins with every decision of the corpus at once: right for counting and exporting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +153,10 @@ def list_disagreements(
     codebook = load_codebook(session, ranking.corpus_id)
     check_keys(codebook, chosen)
     where, values = conditions(chosen, blind)
-    parameters = {"ranking": ranking.id, "after": after, "reader": reader, "limit": limit, **values}
-    statement = text(f"{_ROWS}{where} ORDER BY d.position LIMIT CAST(:limit AS bigint)")
+    parameters = _parameters(ranking, reader, codebook) | values | {"after": after, "limit": limit}
+    statement = text(
+        f"{_ALL if limit is None else _FIRST_FEW}{where} ORDER BY d.position LIMIT CAST(:limit AS bigint)"
+    )
     options = {"yield_per": STREAM_ROWS} if limit is None else {}
     yield from session.execute(
         statement, parameters | definition_parameters(codebook), execution_options=options
@@ -159,8 +172,18 @@ def count_states(
     where, values = conditions(replace(chosen, state="all"), blind)
     statement = text(
         f"""SELECT count(*) AS total, count(*) FILTER (WHERE settled) AS settled,
-            count(*) FILTER (WHERE NOT settled AND claimed_by <> :reader) AS claimed FROM ({_ROWS}{where}) listed"""  # noqa: S608  # built from constants
+            count(*) FILTER (WHERE NOT settled AND claimed_by <> :reader) AS claimed FROM ({_ALL}{where}) listed"""  # noqa: S608  # built from constants
     )
-    parameters = {"ranking": ranking.id, "after": 0, "reader": reader, **values}
-    row = session.execute(statement, parameters | definition_parameters(codebook)).one()
+    row = session.execute(statement, _parameters(ranking, reader, codebook) | values | {"after": 0}).one()
     return Counts(row.total, row.total - row.settled - row.claimed, row.claimed, row.settled)
+
+
+def _parameters(ranking: RankingRef, reader: str, codebook: Codebook) -> dict[str, Any]:
+    """What every listing binds."""
+    return {
+        "ranking": ranking.id,
+        "corpus": ranking.corpus_id,
+        "texts": None,
+        "reader": reader,
+        **definition_parameters(codebook),
+    }
