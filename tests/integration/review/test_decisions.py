@@ -118,16 +118,12 @@ def test_a_client_cannot_say_what_it_was_shown(vera: TestClient, remorse: str) -
     assert (answer.status_code, answer.json()["field"]) == (422, "/shown")
 
 
-@pytest.mark.parametrize(
-    ("cell", "value"),
-    [("remorse", "granted"), ("remorse", "Yes"), ("outcome", "yes"), ("outcome", "remorse"), ("outcome", "")],
-)
-def test_a_value_must_fit_its_cell(
-    vera: TestClient, request: pytest.FixtureRequest, cell: str, value: str
-) -> None:
-    answer = decide(vera, request.getfixturevalue(cell), value)
-    assert (answer.status_code, answer.json()["field"]) == (422, "/value")
-    assert "uncertain" in answer.json()["allowed"]
+def test_a_value_must_fit_its_cell(vera: TestClient, remorse: str, outcome: str) -> None:
+    wrong = [(remorse, "granted"), (remorse, "Yes"), (outcome, "yes"), (outcome, "remorse"), (outcome, "")]
+    for cell, value in wrong:
+        answer = decide(vera, cell, value)
+        assert (answer.status_code, answer.json()["field"]) == (422, "/value"), value
+        assert "uncertain" in answer.json()["allowed"]
 
 
 def test_if_match_is_needed_and_must_be_fresh(vera: TestClient, wim: TestClient, remorse: str) -> None:
@@ -258,13 +254,12 @@ def test_settled_cells_stay_settled_in_a_later_ranking_until_the_definition_chan
         assert settled_cells(session, built.corpus_id) == []
 
 
-@pytest.mark.parametrize("path", ["dis_999999", "dis_x", "txt_1", "dis_99999999999999999999", "dis_-1"])
-def test_no_such_disagreement(vera: TestClient, path: str) -> None:
-    assert vera.get(f"/label-disagreements/{path}").status_code == 404
-    answer = vera.put(
-        f"/label-disagreements/{path}/review", json={"value": "yes"}, headers={"If-Match": '"x"'}
-    )
-    assert answer.status_code == 404
+def test_no_such_disagreement(vera: TestClient) -> None:
+    for name in ("dis_999999", "dis_x", "txt_1", "dis_99999999999999999999", "dis_-1"):
+        path = f"/label-disagreements/{name}"
+        assert vera.get(path).status_code == 404, name
+        answer = vera.put(f"{path}/review", json={"value": "yes"}, headers={"If-Match": '"x"'})
+        assert answer.status_code == 404, name
 
 
 def test_notes_keep_their_characters(vera: TestClient, remorse: str) -> None:
