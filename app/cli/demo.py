@@ -41,7 +41,7 @@ def demo(
 
     from app.cli.loop import LoopFailed
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     started = _start(console)
     try:
@@ -61,25 +61,28 @@ def _walk(console: Console, texts: int, folds: int, seed: int) -> None:
     """Make letters, walk the loop, print what was found."""
     from app.cli import loop
     from app.cli.client import connect
+    from app.cli.demo_data import MAPPING
+    from models.data.demo import read_truth, write_demo
 
     with connect(timeout=120) as client, tempfile.TemporaryDirectory() as folder:
-        letters, answers = Path(folder) / "letters.csv", Path(folder) / "letters.truth.csv"
+        letters = Path(folder) / "synthetic-letters.csv"
         with _step(console, f"Making {texts} synthetic letters from defendants to judges"):
-            _make_letters(letters, answers, texts, seed)
+            made = write_demo(letters, texts, seed)
         name = time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
         corpus = loop.create_corpus(
             client, name, synthetic=True, description="Synthetic letters made by `remand demo`."
         )
         with _step(console, f"Importing them as corpus {name}") as show:
-            imported = loop.import_file(client, corpus, letters, None, show)
-        for line in imported["result"].get("words", [])[:6]:
-            console.print(f"    {line}")
+            imported = loop.import_file(client, corpus, letters, MAPPING, show)
+        for line in imported["result"]["words"]:
+            if not line.startswith(("Column", "Grouping", "Question")):
+                console.print(f"    {line}")
         with _step(console, f"Training on {folds} held-out folds") as show:
             trained = loop.train(client, corpus, show, folds=folds, seed=seed)
         _print_report(console, client, trained["result"]["adapter_id"])
         with _step(console, "Re-reading every letter with a model that has not seen it") as show:
             loop.relabel(client, corpus, show, adapter=trained["result"]["adapter_id"])
-        _print_findings(console, client, corpus, _read_truth(answers))
+        _print_findings(console, client, corpus, read_truth(made.truth))
 
 
 def _print_report(console: Console, client: httpx.Client, adapter: str) -> None:
@@ -92,18 +95,23 @@ def _print_report(console: Console, client: httpx.Client, adapter: str) -> None:
 
 
 def _print_findings(console: Console, client: httpx.Client, corpus: str, truth: Truth) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from app.cli import loop
     from app.cli.demo_check import check, is_wrong
 
     suspects = list(loop.disagreements(client, corpus, CHECKED))
-    table = Table(title=f"The {SHOWN} labels that look most wrong (synthetic letters)", title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=f"The {SHOWN} labels that look most wrong (synthetic letters)",
+        title_justify="left",
+    )
     for heading in ("letter", "argument", "label", "model says", "suspicion", "truly wrong?"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for item in suspects[:SHOWN]:
         table.add_row(
-            item["external_id"],
+            item["external_id"].removeprefix("synthetic-"),
             item["option"],
             item["human_value"],
             f"{item['model_value']} ({_model_probability(item):.2f})",
@@ -144,13 +152,6 @@ def _labels_in_force(client: httpx.Client, corpus: str) -> dict[tuple[str, str],
 def _scheme(client: httpx.Client, corpus: str) -> dict[str, Any]:
     document: dict[str, Any] = client.get(f"/corpora/{corpus}/scheme").raise_for_status().json()
     return document
-
-
-def _read_truth(answers: Path) -> Truth:
-    with answers.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        options = [name for name in rows.fieldnames or () if name != "id"]
-        return {(row["id"], option): row[option] == "1" for row in rows for option in options}
 
 
 def _start(console: Console) -> bool:
@@ -209,9 +210,3 @@ def _progress_words(job: dict[str, Any]) -> str:
             f"{progress.get('stage', job['state'])} {100 * progress.get('done', 0) / progress['total']:.0f} %"
         )
     return str(progress.get("stage", job["state"]))
-
-
-def _make_letters(letters: Path, answers: Path, texts: int, seed: int) -> None:
-    from models.data.demo import write_letters
-
-    write_letters(letters, answers, texts, seed)

@@ -42,6 +42,5 @@ def check(
 
 def is_wrong(disagreement: Mapping[str, Any], truth: Truth) -> bool:
     """Whether the human value of a disagreement is truly wrong."""
-    return (disagreement["human_value"] == "yes") != truth[
-        disagreement["external_id"], disagreement["option"]
-    ]
+    said_yes: bool = disagreement["human_value"] == "yes"
+    return said_yes != truth[disagreement["external_id"], disagreement["option"]]
