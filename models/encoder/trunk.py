@@ -37,9 +37,9 @@ class Trunk:
     def batch(self, rows: Rows) -> HiddenBatch:
         """The activations of some windows, padded, on the encoder's device."""
         places, mask = padded_rows(self.windows.starts, rows)
-        flat = torch.from_numpy(places.ravel())
+        flat = torch.from_numpy(places.ravel() if len(self.hidden) else places.ravel()[:0])
         hidden = self.hidden.index_select(0, flat).to(device=self.device, dtype=self.dtype)
-        shape = (*places.shape, self.hidden.shape[1])
+        shape = (*places.shape, self.hidden.shape[1] if len(self.hidden) else 0)
         sums = {
             layer: torch.from_numpy(self.frozen[rows, place]).to(self.device)
             for place, layer in enumerate(self.pooled)

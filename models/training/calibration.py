@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scheme import MISSING, NO, YES, Labels, Scheme
+from models.training.logistic import fit_logistic, logit, sigmoid
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -182,17 +183,6 @@ def best_threshold(probabilities: NDArray[np.float32], labels: NDArray[np.int8])
     return float(sigmoid(weight * found))
 
 
-def logit(probabilities: NDArray[Any] | float, least: float = 1e-6) -> Any:
-    """Log-odds, with probabilities kept `least` away from 0 and 1."""
-    clipped = np.clip(probabilities, least, 1 - least)
-    return np.log(clipped) - np.log1p(-clipped)
-
-
-def sigmoid(values: NDArray[Any] | float) -> Any:
-    """Inverse of `logit`, without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(values)))
-
-
 def softmax(values: NDArray[Any]) -> Any:
     """Softmax over the last axis."""
     powers = np.exp(values - values.max(axis=-1, keepdims=True))
@@ -208,45 +198,19 @@ def _platt(logits: Matrix, labels: Labels, columns: list[int]) -> tuple[Vector, 
         known = (labels[:, column] != MISSING) & np.isfinite(logits[:, column])
         values = np.clip(logits[known, column].astype(np.float64), -_LIMIT, _LIMIT)
         parts.append((values, (labels[known, column] == YES).astype(np.float64)))
-    pooled = _newton(np.concatenate([v for v, _ in parts]), np.concatenate([t for _, t in parts]), 1.0, 0.0)
-    fitted = [_newton(values, truth, *pooled) for values, truth in parts]
+    pooled = _fit_pair(np.concatenate([v for v, _ in parts]), np.concatenate([t for _, t in parts]), 1.0, 0.0)
+    fitted = [_fit_pair(values, truth, *pooled) for values, truth in parts]
     return np.array([slope for slope, _ in fitted]), np.array([intercept for _, intercept in fitted])
 
 
-def _newton(values: Vector, truth: Vector, slope: float, intercept: float) -> tuple[float, float]:
-    """Penalised logistic fit of (slope, intercept) around a prior mean; the slope is kept above LEAST_SLOPE."""
-    prior = np.array([slope, intercept])
-    precision = np.array([SLOPE_PRECISION, INTERCEPT_PRECISION])
+def _fit_pair(values: Vector, truth: Vector, slope: float, intercept: float) -> tuple[float, float]:
+    """Slope and intercept around a prior mean; the slope is kept above LEAST_SLOPE."""
     design = np.column_stack([values, np.ones_like(values)])
-    found = prior.copy()
-    loss = _penalised_loss(found, design, truth, prior, precision)
-    for _ in range(50):
-        probability = sigmoid(design @ found)
-        gradient = design.T @ (probability - truth) + precision * (found - prior)
-        weight = probability * (1 - probability)
-        hessian = (design * weight[:, None]).T @ design + np.diag(precision)
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while size > 1e-4:
-            tried = found - size * step
-            tried[0] = max(tried[0], LEAST_SLOPE)
-            after = _penalised_loss(tried, design, truth, prior, precision)
-            if after <= loss:
-                break
-            size /= 2
-        else:
-            break
-        moved = float(np.abs(tried - found).max())
-        found, loss = tried, after
-        if moved < 1e-7:
-            break
+    precision = np.array([SLOPE_PRECISION, INTERCEPT_PRECISION])
+    found = fit_logistic(
+        design, truth, np.array([slope, intercept]), precision, lowest=np.array([LEAST_SLOPE, -np.inf])
+    )
     return float(found[0]), float(found[1])
-
-
-def _penalised_loss(found: Vector, design: Vector, truth: Vector, prior: Vector, precision: Vector) -> float:
-    score = design @ found
-    fit = np.logaddexp(0.0, score) - truth * score
-    return float(fit.sum() + 0.5 * (precision * (found - prior) ** 2).sum())
 
 
 def _temperature(logits: Matrix, labels: Labels) -> float:

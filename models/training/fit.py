@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.adapters.head import Head
 from models.adapters.member import cpu_state
+from models.encoder.attention import use_products
 from models.encoder.batches import Rows, shuffled_batches, token_batches
 from models.encoder.load import Encoder
 from models.encoder.lora import copy_layers, lora_state, with_lora
@@ -46,7 +47,8 @@ class FitSettings:
     lora: bool = True
     head_hidden: int = HEAD_HIDDEN
     dropout: float = 0.1
-    weight_decay: float = 0.01
+    head_rate: float = 0.3
+    """Learning rate of the head as a share of LoRA's: it starts where logistic regression ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ def fit_member(
     saved = load_state(checkpoint)
     if saved is not None:
         _restore(run, saved)
+    else:
+        _judge(encoder, trunk, task, settings, loss, run, {"epoch": 0})
     while run.epoch < task.epochs and not _patience_lost(run, task, settings):
         _one_epoch(encoder, trunk, task, settings, loss, run, signals)
         save_state(checkpoint, _state(run))
@@ -187,12 +191,17 @@ def _start(encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings,
     upper = copy_layers(encoder, trunk.depth)
     if settings.lora:
         with_lora(upper, settings.rank)
+    if encoder.device.type == "cpu":
+        use_products(upper)
     head = warm_head(task, settings) if warm else new_head(task, settings)
     head = head.to(encoder.device)
-    parameters = [value for module in (upper, head) for value in module.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
-    )
+    rates = ((upper, 1.0), (head, settings.head_rate))
+    groups = [
+        {"params": trained, "share": share}
+        for module, share in rates
+        if (trained := [value for value in module.parameters() if value.requires_grad])
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
     order = np.random.Generator(np.random.PCG64(task.seed))
     return Run(upper, head, optimizer, order, 0, math.inf, 0, {}, [])
 
@@ -210,20 +219,26 @@ def _one_epoch(
         if signals.should_stop():
             raise TrainingStoppedError(f"stopped in epoch {run.epoch + 1} of {task.name}")
         for group in run.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * schedule(
-                run.epoch * steps + place, steps * settings.epochs
-            )
+            share = group["share"] * schedule(run.epoch * steps + place, steps * settings.epochs)
+            group["lr"] = settings.learning_rate * share
         total += _step(encoder, trunk, task, loss, run, rows) * len(rows)
         cells += len(rows)
         signals.tokens_done(int(lengths[rows].sum()))
     run.epoch += 1
     entry: dict[str, Any] = {"epoch": run.epoch, "train_loss": total / max(1, cells)}
+    entry |= {"seconds": round(time.monotonic() - began, 2), "tokens": int(lengths[task.fit_rows].sum())}
+    _judge(encoder, trunk, task, settings, loss, run, entry)
+
+
+def _judge(
+    encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, loss: Loss, run: Run, entry: dict[str, Any]
+) -> None:  # fmt: skip
+    """Note an epoch and keep its weights if they are the best so far on the inner split, or the last without one."""
     run.head.eval()
-    score = float(run.epoch) * -1.0
+    score = -float(run.epoch)
     if len(task.check_rows):
         score, precision = _check(encoder, trunk, task, settings, loss, run)
         entry |= {"inner_loss": score, "inner_average_precision": precision}
-    entry |= {"seconds": round(time.monotonic() - began, 2), "tokens": int(lengths[task.fit_rows].sum())}
     run.history.append(entry)
     if score < run.best:
         run.best, run.best_epoch = score, run.epoch
@@ -269,6 +284,12 @@ def check_batches(trunk: Trunk, rows: Rows, budget: int) -> Iterator[Rows]:
     yield from token_batches(trunk.windows.text_lengths[rows], budget)
 
 
+def weight_penalty(head: Head) -> Tensor:
+    """Half the squared weights that reach a logit: what the head's warm start was penalised by."""
+    penalty: Tensor = 0.5 * (head.linear.weight.square().sum() + head.outer.weight.square().sum())
+    return penalty
+
+
 def wide_rows(task: FitTask, rows: Rows, encoder: Encoder) -> Tensor:
     """The wide logits of some rows, zeros without a wide branch: float32 (rows, options)."""
     if task.wide is None:
@@ -285,7 +306,7 @@ def schedule(step: int, steps: int) -> float:
 
 
 def _patience_lost(run: Run, task: FitTask, settings: FitSettings) -> bool:
-    return len(task.check_rows) > 0 and run.epoch - run.best_epoch >= settings.patience and run.epoch > 0
+    return len(task.check_rows) > 0 and run.epoch - run.best_epoch >= settings.patience
 
 
 def _copy_linear(head: Head, start: Linear) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from models.training.baselines import probe_logits
 from models.training.errors import TrainingRefusedError
 from models.training.fit import FitSettings, FitTask, Fitted, Signals, fit_member
 from models.training.inputs import TrainingSet
+from models.training.plan import INNER_SHARE
 from models.training.wide import crossed_logits, fit_wide
 
-INNER_SHARE = 0.12
 READINGS = ("model", "tfidf", "probe")
 
 
@@ -60,7 +60,7 @@ class MemberResult:
     """Held-out logits by reading, float32 (held-out rows, options); empty for the final fit."""
     seen: Seen | None
     facts: dict[str, Any]
-    """best_epoch, epochs, embargo, rows: JSON-ready."""
+    """rows, embargo, best_epoch, inner_epochs, epochs: JSON-ready."""
 
 
 def training_rows(material: Material, mask: NDArray[np.bool_]) -> Rows:
@@ -85,35 +85,62 @@ def split_fold(material: Material, fold: int) -> Embargo:
 
 
 def run_fold(
-    material: Material, fold: int, split: Embargo, checkpoint: Path, signals: Signals
+    material: Material, fold: int, split: Embargo, checkpoints: Path, signals: Signals
 ) -> MemberResult:
-    """Fit fold `fold`'s model and its baselines, and read the held-out rows with each of them."""
-    data, seed = material.data, material.data.request.seed
+    """Fit fold `fold`'s model and its baselines, and read the held-out rows with each of them.
+
+    Epochs are chosen on an inner split of the training part; the model kept is then fitted on all of that part, as the
+    baselines are.
+
+    Args:
+        material: what the folds share.
+        fold: which one.
+        split: from `split_fold`.
+        checkpoints: a folder for the fits in progress.
+        signals: to and from the outside.
+    """
+    data, seed, name = material.data, material.data.request.seed, f"fold{fold}"
     rows = training_rows(material, split.train)
     held_out = np.flatnonzero(split.held_out).astype(np.int64)
     check = inner_rows(data, rows, seed + fold)
     tfidf = fit_wide(material.counts, data.labels, rows, seed)
     wide = tfidf if data.request.wide else None
-    fitted = _fit(material, f"fold{fold}", rows, check, wide is not None, checkpoint, signals)
+    task = _task(material, name, rows, crossed_wide(material, rows) if wide else None)
+    inner = replace(task, fit_rows=np.setdiff1d(rows, check), check_rows=check)
+    chosen = _fit(material, inner, checkpoints / f"fit-{name}-inner.pt", signals)
+    fitted = _fit(material, replace(task, epochs=chosen.best_epoch), checkpoints / f"fit-{name}.pt", signals)
     weights = Weights(fitted.lora, fitted.head, wide)
-    beside = wide_logits(tfidf, csr_matrix(material.counts[held_out]))
     logits = {
         "model": member_logits(material, weights, held_out),
-        "tfidf": beside,
+        "tfidf": wide_logits(tfidf, csr_matrix(material.counts[held_out])),
         "probe": probe_logits(material.features, data.labels, rows, held_out),
     }
     seen = seen_of([data.texts[row] for row in rows], [data.groups[row] for row in rows])
-    facts = {"embargo": split.to_document(), **_facts(fitted, rows, check)}
+    facts = {
+        "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(check),
+        "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
+    }  # fmt: skip
     return MemberResult(weights, logits, seen, facts)
 
 
-def run_final(material: Material, epochs: int, checkpoint: Path, signals: Signals) -> MemberResult:
+def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signals) -> MemberResult:
     """Fit on every labelled row for a given number of epochs."""
     data = material.data
     rows = training_rows(material, np.ones(len(data.texts), dtype=np.bool_))
     wide = fit_wide(material.counts, data.labels, rows, data.request.seed) if data.request.wide else None
-    fitted = _fit(material, "final", rows, rows[:0], wide is not None, checkpoint, signals, epochs)
-    return MemberResult(Weights(fitted.lora, fitted.head, wide), {}, None, _facts(fitted, rows, rows[:0]))
+    task = _task(material, "final", rows, crossed_wide(material, rows) if wide else None)
+    fitted = _fit(material, replace(task, epochs=epochs), checkpoints / "fit-final.pt", signals)
+    facts = {"rows": len(rows), "best_epoch": epochs, "epochs": list(fitted.history)}
+    return MemberResult(Weights(fitted.lora, fitted.head, wide), {}, None, facts)
+
+
+def crossed_wide(material: Material, rows: Rows) -> NDArray[np.float32]:
+    """Crossed logits of the wide branch at a training part's rows, zeros elsewhere: float32 (texts, options)."""
+    data = material.data
+    crossed = np.zeros(data.labels.shape, dtype=np.float32)
+    groups = [data.groups[row] for row in rows]
+    crossed[rows] = crossed_logits(material.counts, data.labels, rows, groups, data.request.seed)
+    return crossed
 
 
 def member_logits(material: Material, weights: Weights, rows: Rows) -> NDArray[np.float32]:
@@ -158,35 +185,21 @@ def read_result(folder: Path) -> MemberResult:
     return MemberResult(read_weights(folder), logits, seen, json.loads((folder / "facts.json").read_text()))
 
 
-def _fit(
-    material: Material, name: str, rows: Rows, check: Rows, wide: bool, checkpoint: Path, signals: Signals,
-    epochs: int | None = None,
-) -> Fitted:  # fmt: skip
+def _task(material: Material, name: str, rows: Rows, wide: NDArray[np.float32] | None) -> FitTask:
     data = material.data
-    crossed: NDArray[np.float32] | None = None
-    if wide:
-        crossed = np.zeros(data.labels.shape, dtype=np.float32)
-        groups = [data.groups[row] for row in rows]
-        crossed[rows] = crossed_logits(material.counts, data.labels, rows, groups, data.request.seed)
-    task = FitTask(
+    return FitTask(
         name=name,
-        fit_rows=np.setdiff1d(rows, check),
-        check_rows=check,
+        fit_rows=rows,
+        check_rows=rows[:0],
         labels=data.labels,
-        wide=crossed,
+        wide=wide,
         features=material.features,
         seed=data.request.seed,
-        epochs=epochs or material.settings.epochs,
+        epochs=material.settings.epochs,
     )
+
+
+def _fit(material: Material, task: FitTask, checkpoint: Path, signals: Signals) -> Fitted:
     return fit_member(
-        material.encoder, material.trunk, data.scheme, task, material.settings, checkpoint, signals
+        material.encoder, material.trunk, material.data.scheme, task, material.settings, checkpoint, signals
     )
-
-
-def _facts(fitted: Fitted, rows: Rows, check: Rows) -> dict[str, Any]:
-    return {
-        "best_epoch": fitted.best_epoch,
-        "epochs": list(fitted.history),
-        "rows": len(rows),
-        "inner_rows": len(check),
-    }

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.scheme import MISSING, YES, Labels
 
-PENALTY = 10.0
+PENALTY = 60.0
 """Strength of the squared penalty on the weights of standardised features, in units of rows."""
 _ITERATIONS = 60
 _LEAST_SPREAD = 1e-4

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from models.scheme import MISSING, YES, Labels, Scheme
 from models.training.calibration import choose_one_columns
-from models.training.linear import positive_weights
+from models.training.linear import PENALTY, positive_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Loss:
     """Columns of yes_no_set options."""
     choices: tuple[tuple[int, ...], ...]
     """Columns of each choose_one question."""
+    penalty: float
+    """Weight of half the squared head weights: the warm start's penalty, per decided cell."""
 
 
 def loss_for(labels: Labels, scheme: Scheme, device: torch.device) -> Loss:
@@ -38,6 +40,7 @@ def loss_for(labels: Labels, scheme: Scheme, device: torch.device) -> Loss:
         torch.from_numpy(trainable(labels).astype(np.float32)).to(device),
         tuple(column for column in range(labels.shape[1]) if column not in chosen),
         choices,
+        PENALTY / max(1, int((labels != MISSING).sum())),
     )
 
 

@@ -32,13 +32,14 @@ from models.training.fold import (
     write_result,
 )
 from models.training.inputs import TrainingSet, read_inputs
-from models.training.plan import (  # fmt: skip
+from models.training.plan import (
     MOST_WINDOWS,
     Plan,
     fit_settings,
     fold_count,
     make_plan,
     pooled_layers,
+    reads_per_epoch,
     trunk_depth,
     window_tokens,
 )
@@ -108,8 +109,8 @@ def train(
 
 
 def planned_tokens(trunk: Trunk, plan: Plan) -> int:
-    """Tokens of the whole job: the trunk once, every fold's training part and the final fit for all epochs."""
-    return trunk.windows.tokens * (1 + plan.epochs * plan.folds)
+    """Tokens of the whole job when no fit stops early: the trunk once, then all folds and the final fit."""
+    return int(trunk.windows.tokens * (1 + plan.epochs * reads_per_epoch(plan.folds)))
 
 
 def _load(data: TrainingSet) -> Encoder:
@@ -180,7 +181,7 @@ def _fold(material: Material, plan: Plan, fold: int, work: Path, progress: Progr
         _keep(
             work,
             name,
-            run_fold(material, fold, split, work / f"fit-{name}.pt", _signals(name, plan, progress)),
+            run_fold(material, fold, split, work, _signals(name, plan, progress)),
             progress,
         )
     result = read_result(work / f"member-{name}")
@@ -196,16 +197,17 @@ def _final(
 ) -> MemberResult:
     progress.enter("final fit")
     if not (work / "member-final").exists():
-        epochs = max(1, int(np.median([result.facts["best_epoch"] for result in results])))
-        result = run_final(material, epochs, work / "fit-final.pt", _signals("final", plan, progress))
+        epochs = int(np.median([result.facts["best_epoch"] for result in results]))
+        result = run_final(material, epochs, work, _signals("final", plan, progress))
         _keep(work, "final", result, progress)
     return read_result(work / "member-final")
 
 
 def _keep(work: Path, name: str, result: MemberResult, progress: Progress) -> None:
-    """Save a finished member; its epoch checkpoint is no longer needed."""
+    """Save a finished member; its epoch checkpoints are no longer needed."""
     save_folder(work / f"member-{name}", lambda folder: write_result(folder, result))
-    (work / f"fit-{name}.pt").unlink(missing_ok=True)
+    for path in work.glob(f"fit-{name}*.pt"):
+        path.unlink()
     progress.event("checkpoint", member=name, complete=True)
 
 
