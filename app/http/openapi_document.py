@@ -59,6 +59,12 @@ def _correct(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "422" in responses:
         responses["422"] = {"description": "A value is wrong; `field` names it.", "content": problem}
+    if "requestBody" in operation:
+        responses.setdefault("400", {"description": "The body cannot be read.", "content": problem})
+        responses.setdefault("413", {"description": "The body is over its limit.", "content": problem})
+    responses.setdefault(
+        "503", {"description": "The database does not answer at the moment.", "content": problem}
+    )
     if "security" in operation:
         responses.setdefault("401", {"description": "No valid key or session.", "content": problem})
         responses.setdefault(

@@ -36,6 +36,19 @@ LastEventId = Annotated[
 ]
 
 
+_SSE_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {
+            "type": "string",
+            "description": "Number of the event; send it as Last-Event-ID to go on after it.",
+        },
+        "event": {"type": "string", "description": "Kind of the event."},
+        "data": {"type": "string", "description": "JSON: number, kind, at, data."},
+    },
+}
+
+
 def job_router(kind: str | None, prefix: str) -> APIRouter:
     """The four endpoints for one kind under its prefix, or for all kinds (kind None)."""
     words = KINDS[kind].title.lower() if kind else "job"
@@ -56,7 +69,7 @@ def job_router(kind: str | None, prefix: str) -> APIRouter:
             **problems(404, 422),
             200: {
                 "description": "Events as they happen.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {"schema": _SSE_EVENT}},
             },
             204: {"description": "The job has ended and you have seen every event."},
         },
