@@ -46,12 +46,10 @@ def runnable_binaries(account: Account, folder: Path) -> Binaries:
     found = installed_binaries()
     if not account.switch:
         return found
-    postgres, redis = found.postgres, found.redis
-    if not can_run(account, (str(postgres / "postgres"), "--version")):
-        postgres = _copy_tree(postgres.parent, folder) / "bin"
-    if not can_run(account, (str(redis / "redis-server"), "--version")):
-        redis = _copy_tree(redis, folder)
-    return Binaries(postgres, redis)
+    programs = (found.postgres / "initdb", found.postgres / "postgres", found.redis / "redis-server")
+    if all(can_run(account, (str(program), "--version")) for program in programs):
+        return found
+    return _copied(found, folder)
 
 
 def can_run(account: Account, command: tuple[str, ...], environment: Mapping[str, str] | None = None) -> bool:
@@ -72,25 +70,31 @@ def _package_folder(module: str, distribution: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise StackError(f"The package {distribution} is not installed. {_OWN_SERVERS}")
-    return Path(next(iter(spec.submodule_search_locations)))
+    return Path(next(iter(spec.submodule_search_locations))).resolve()
 
 
-def _copy_tree(source: Path, folder: Path) -> Path:
-    """Copy a program tree once, readable for all; named after its size and age, so a new wheel is copied anew."""
-    program = next(path for name in ("bin/postgres", "redis-server") if (path := source / name).exists())
-    found = program.stat()
-    target = folder / f"{source.name}-{found.st_size:x}-{int(found.st_mtime):x}"
-    if target.exists():
-        return target
+def _copied(found: Binaries, folder: Path) -> Binaries:
+    """Copy the programs once, readable for all, with the libraries that lie beside their package; a new wheel is copied anew."""
+    site = found.postgres.parents[2]
+    trees = [found.postgres.parent, site / f"{POSTGRES_PACKAGE}.libs", found.redis]
+    made = (found.postgres / "postgres").stat()
+    target = folder / f"{found.postgres.parent.name}-{made.st_size:x}-{int(made.st_mtime):x}"
+    if not target.exists():
+        try:
+            _copy_trees([tree for tree in trees if tree.is_dir()], site, target)
+        except OSError as error:
+            raise unusable(folder, error) from error
+    return Binaries(target / found.postgres.relative_to(site), target / found.redis.relative_to(site))
+
+
+def _copy_trees(trees: list[Path], base: Path, target: Path) -> None:
+    """Copy folders to the same places under `target`, all of them or none: programs find their libraries by relative path."""
     partial = target.with_name(f".{target.name}.part")
-    try:
-        folder.mkdir(exist_ok=True, mode=0o755)
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial, symlinks=True)
-        for path in (partial, *partial.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-        partial.rename(target)
-    except OSError as error:
-        raise unusable(folder, error) from error
-    return target
+    target.parent.mkdir(exist_ok=True, mode=0o755)
+    shutil.rmtree(partial, ignore_errors=True)
+    for tree in trees:
+        shutil.copytree(tree, partial / tree.relative_to(base), symlinks=True)
+    for path in (partial, *partial.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    partial.rename(target)

