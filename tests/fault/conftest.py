@@ -56,3 +56,14 @@ def model(shared_world: World) -> str:
     """The two-layer base model that jobs of these tests train on."""
     folder = Path(shared_world.environment["REMAND_MODEL_DIRS"]) / "tiny"
     return str(write_tiny_model(folder, [letter.content for letter in letters(200)]))
+
+
+@pytest.fixture
+def adapter(world: World, model: str) -> str:
+    """An adapter of the corpus: one that another test has trained, or a new one."""
+    query = "SELECT a.id FROM adapters a JOIN corpora c ON c.id = a.corpus_id WHERE c.name = %s"
+    if not world.rows(query, CORPUS):
+        request = {"corpus": CORPUS, "base_model": model, "folds": 2, "epochs": 1}
+        job = world.ended(world.queue("train", CORPUS, request), 120)
+        assert job["state"] == "succeeded", job["error"]
+    return str(world.rows(query, CORPUS)[0]["id"])

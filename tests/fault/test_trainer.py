@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
-from app.db.session import engine_for, writing
-from app.jobs.queries import create_job
 from app.training.schemas import TrainJobRequest
 from tests.fault.world import World, until
 
 pytestmark = pytest.mark.fault
 
 
-def train_job(world: World, model: str, **fields: object) -> str:
-    """Queue a train job as POST /train-jobs would; gives its id."""
-    request = TrainJobRequest.model_validate(
-        {"corpus": "letters", "base_model": model, "folds": 2, "epochs": 1} | fields
-    )
-    (corpus,) = world.rows("SELECT id FROM corpora WHERE name = 'letters'")
-    with writing(engine_for(world.database_url)) as session:
-        return create_job(session, "train", corpus["id"], request.model_dump(mode="json"), "test").id
-
-
-def trainer(job_id: str) -> psutil.Process | None:
-    """The child process of a train job."""
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "workers.train" in words and job_id in words and "leash.py" not in " ".join(words):
-            return process
-    return None
-
-
 def test_a_killed_trainer_goes_on_from_its_last_checkpoint(world: World, model: str) -> None:
-    job_id = train_job(world, model)
+    request = TrainJobRequest.model_validate(
+        {"corpus": "letters", "base_model": model, "folds": 2, "epochs": 1}
+    )
+    job_id = world.queue("train", "letters", request.model_dump(mode="json"))
     world.event(job_id, "fold_finished")
-    process = until("the trainer", lambda: trainer(job_id))
-    os.kill(process.pid, signal.SIGKILL)
+    world.child("workers.train", job_id).kill()
     world.event(job_id, "requeued")
     job = world.ended(job_id, 120)
     assert job["state"] == "succeeded", job["error"]

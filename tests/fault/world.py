@@ -27,8 +27,14 @@ from app.stack.redis_server import free_port, prepare_redis, redis_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 60.0
-TEST_KINDS = "probe=tests.fault.probe_job,drill=tests.fault.probe_job:trainer"
-"""Kinds for tests; `drill` jobs own a device as trainers do."""
+TEST_KINDS = ",".join(
+    (
+        "probe=tests.fault.probe_job",
+        "drill=tests.fault.probe_job:trainer",
+        "relabel=tests.fault.relabel_in_small_chunks",
+    )
+)
+"""Kinds for tests: `drill` jobs own a device as trainers do, `relabel` is the real one in chunks of five texts."""
 T = TypeVar("T")
 
 COMMANDS = {
@@ -159,6 +165,31 @@ class World:
 
         with writing(engine_for(self.database_url)) as session:
             return create_job(session, kind, None, params, "test").id
+
+    def queue(self, kind: str, corpus: str, params: dict[str, Any]) -> str:
+        """Queue a job for a corpus as the api would; gives its id."""
+        from app.db.session import engine_for, writing
+        from app.jobs.queries import create_job
+
+        (row,) = self.rows("SELECT id FROM corpora WHERE name = %s", corpus)
+        with writing(engine_for(self.database_url)) as session:
+            return create_job(session, kind, row["id"], params, "test").id
+
+    def child(self, module: str, job_id: str) -> psutil.Process:
+        """The child process that runs a job, once it has become `python -m module job fence`."""
+
+        def found() -> psutil.Process | None:
+            for process in psutil.process_iter(["cmdline"]):
+                words = process.info["cmdline"] or []
+                if (
+                    module in words
+                    and job_id in words
+                    and not any(word.endswith("leash.py") for word in words)
+                ):
+                    return process
+            return None
+
+        return until(f"the child of {job_id}", found)
 
     def steps(self, job_id: str) -> list[int]:
         """The steps that a probe job wrote, in order."""
