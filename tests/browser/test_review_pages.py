@@ -177,6 +177,10 @@ def test_on_a_phone_nothing_is_cut_off(visit: Visits, built: Built, scheme: str)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 360, f"{path} is {wide} px wide"
     page = wim.go(at(built, 0))
+    page.locator(".words-full").first.evaluate(
+        "(text) => { text.textContent = 'A long letter. '.repeat(400); }"
+    )
+    expect(page.get_by_role("button", name="Yes")).to_be_in_viewport()
     page.get_by_role("button", name="Yes").tap()
     expect(page.get_by_role("status")).to_contain_text("You said Yes")
     assert wim.complaints == []
