@@ -119,7 +119,8 @@ def _fit_option(
     if not len(truth) or truth.all() or not truth.any() or not features.shape[1]:
         certain = bool(len(truth)) and bool(truth.all())
         return nothing, _EDGE if certain else -_EDGE
+    # The dual is ten times quicker here: texts are fewer than terms.
     model = LogisticRegression(
-        solver="liblinear", class_weight="balanced", tol=1e-2, max_iter=200, random_state=seed
+        solver="liblinear", dual=True, class_weight="balanced", tol=1e-3, max_iter=1000, random_state=seed
     ).fit(features[known], truth)
     return model.coef_[0].astype(np.float32), float(model.intercept_[0])
