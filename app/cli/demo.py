@@ -184,7 +184,9 @@ def _farewell(console: Console) -> None:
 
     with connect() as client:
         # a key of its own: the one that listed the disagreements has seen them, and no vote with it would be blind
-        key = client.post("/keys", json={"name": "demo reviewer", "role": "reviewer"}).raise_for_status().json()
+        key = (
+            client.post("/keys", json={"name": "demo reviewer", "role": "reviewer"}).raise_for_status().json()
+        )
         link = client.post("/sign-in-links", json={"key_id": key["id"]}).raise_for_status().json()["url"]
     console.print(
         f"Remand stays up. Review the disagreements here (the link signs you in once):\n  {link}\n`remand down` stops it."
