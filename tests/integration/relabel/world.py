@@ -73,22 +73,22 @@ def truth_of(content: str) -> tuple[int, int]:
     return int("sorry" in content), int("children" in content)
 
 
-def letters() -> dict[str, tuple[str, str]]:
+def letters(per_case: int = PER_CASE) -> dict[str, tuple[str, str]]:
     """External id -> (case, content) of synthetic letters; no two are near duplicates."""
     rng = np.random.default_rng(7)
     found = {}
     for case in (*FOLD_CASES[0], *FOLD_CASES[1], SEEN_BY_ALL):
-        for number in range(PER_CASE):
+        for number in range(per_case):
             words = list(rng.permutation(_WORDS)) + [f"{case}{number}{w}" for w in rng.choice(_WORDS, 6)]
             words += ["sorry"] * (number % 2) + ["children"] * (number % 3 == 0)
             found[f"{case}-{number}"] = (case, " ".join(rng.permutation(words)))
     return found
 
 
-def build_world(engine: Engine, blobs: BlobStore) -> World:
+def build_world(engine: Engine, blobs: BlobStore, per_case: int = PER_CASE) -> World:
     """Write the corpus with one annotator, two wrong labels, and an adapter of two fold models."""
     wrong = {("c0-1", "remorse"), ("c4-3", "family")}
-    texts = letters()
+    texts = letters(per_case)
     with writing(engine) as session:
         built = build_corpus(session, "synthetic letters", SCHEME, synthetic=True)
         for name, (case, content) in texts.items():

@@ -1,0 +1,53 @@
+"""The api in front of a worker that knows words only, with a promoted adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine
+
+from app.blobs import BlobStore
+from app.db.session import writing
+from app.db.tables import Corpus
+from app.settings import get_settings
+from tests.integration.inference_server import InferenceServer, serving
+from tests.integration.relabel.world import WordReader, World, build_world
+
+
+@pytest.fixture
+def reader() -> WordReader:
+    return WordReader()
+
+
+@pytest.fixture
+def server(reader: WordReader) -> Iterator[InferenceServer]:
+    with serving(lambda _digest: reader, lambda _name: reader) as server:
+        yield server
+
+
+@pytest.fixture
+def world(
+    engine: Engine, server: InferenceServer, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    monkeypatch.setenv("REMAND_INFERENCE_URLS", server.url)
+    get_settings.cache_clear()
+    world = build_world(engine, BlobStore(get_settings().blob_root), per_case=1)
+    with writing(engine) as session:
+        session.get_one(Corpus, world.built.corpus_id).promoted_adapter_id = world.adapter_id
+    return world
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[TestClient]:
+    from app.http.security import create_api_key, forget_credentials
+    from app.main import create_app
+
+    forget_credentials()
+    with writing() as session:
+        _, secret = create_api_key(session, "ada", "admin")
+    with TestClient(create_app()) as client:
+        client.headers["Authorization"] = f"Bearer {secret}"
+        yield client

@@ -1,0 +1,169 @@
+"""POST /classify and POST /summarize through the api to a worker."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.db.session import writing
+from app.db.tables import Adapter, Corpus
+from workers.inference.work import Lane
+
+CORPUS = "synthetic letters"
+
+
+def problem(answer):
+    """Status, slug and field of a problem."""
+    body = answer.json()
+    return answer.status_code, body["type"].removeprefix("urn:remand:problem:"), body.get("field")
+
+
+def test_the_promoted_adapter_answers_per_option(client, world):
+    answer = client.post("/classify", json={"corpus": CORPUS, "text": "I am sorry, your honour"})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["model"]["adapter"] == world.adapter_id
+    assert body["model"]["digest"] == "d" * 64
+    (reading,) = body["results"]
+    assert [
+        (o["key"], o["question"], round(o["probability"], 2), o["decision"]) for o in reading["options"]
+    ] == [
+        ("remorse", "arguments", 0.89, True),
+        ("family", "arguments", 0.09, False),
+    ]
+    assert (reading["windows"], reading["truncated"], reading["error"]) == (1, False, None)
+    assert "compute" in answer.headers["server-timing"]
+
+
+def test_several_texts_by_a_named_adapter(client, world):
+    texts = ["I am sorry", "my children", "nothing"]
+    body = client.post("/classify", json={"adapter": world.adapter_id, "texts": texts}).json()
+    decisions = [[option["decision"] for option in result["options"]] for result in body["results"]]
+    assert decisions == [[True, False], [False, True], [False, False]]
+
+
+def test_a_text_that_cannot_be_read_does_not_harm_the_others(client, reader):
+    reader.unreadable = "broken"
+    results = client.post("/classify", json={"corpus": CORPUS, "texts": ["sorry", "broken"]}).json()[
+        "results"
+    ]
+    assert results[0]["error"] is None
+    assert results[1]["error"] == "unreadable"
+    assert results[1]["options"] == []
+
+
+AT_FAULT = [
+    ({"corpus": CORPUS}, (422, "no-texts", "/texts")),
+    ({"corpus": CORPUS, "texts": []}, (422, "no-texts", "/texts")),
+    ({"corpus": CORPUS, "text": "a", "texts": ["a"]}, (422, "text-and-texts", "/texts")),
+    ({"corpus": CORPUS, "texts": ["a", ""]}, (422, "empty-text", "/texts/1")),
+    ({"corpus": CORPUS, "text": " "}, (422, "empty-text", "/text")),
+    ({"corpus": CORPUS, "texts": ["a", "b\x00"]}, (422, "nul-character", "/texts/1")),
+    ({"corpus": CORPUS, "texts": ["a"] * 257}, (413, "too-many-texts", "/texts")),
+    ({"corpus": CORPUS, "texts": ["a", "b" * 200_001]}, (413, "text-too-long", "/texts/1")),
+    ({"corpus": CORPUS, "texts": [1]}, (422, "invalid", "/texts/0")),
+    ({"corpus": CORPUS, "text": "a", "colour": "red"}, (422, "invalid", "/colour")),
+    ({"text": "a"}, (422, "adapter-missing", "/adapter")),
+    ({"corpus": "no such", "text": "a"}, (404, "not-found", "corpus_id")),
+    ({"adapter": "adp_none", "text": "a"}, (404, "not-found", "/adapter")),
+]
+
+
+def test_what_is_at_fault_is_named(client):
+    answers = [problem(client.post("/classify", json=body)) for body, _ in AT_FAULT]
+    assert answers == [expected for _, expected in AT_FAULT]
+
+
+def test_a_corpus_without_a_promoted_adapter(client, world):
+    with writing() as session:
+        session.get_one(Corpus, world.built.corpus_id).promoted_adapter_id = None
+    assert problem(client.post("/classify", json={"corpus": CORPUS, "text": "a"}))[1] == "no-promoted-adapter"
+
+
+def test_an_adapter_for_another_task(client, world):
+    with writing() as session:
+        session.get_one(Adapter, world.adapter_id).task = "summarize"
+    assert problem(client.post("/classify", json={"corpus": CORPUS, "text": "a"}))[1] == "wrong-task"
+
+
+def test_a_key_bound_to_a_corpus_reads_with_its_adapter_and_no_other(client, world):
+    from app.http.security import create_api_key
+    from app.ids import new_id
+
+    with writing() as session:
+        other = Corpus(id=new_id("cor"), name="other")
+        session.add(other)
+        session.flush()
+        _, ours = create_api_key(session, "in", "reader", world.built.corpus_id)
+        _, theirs = create_api_key(session, "out", "reader", other.id)
+    client.headers["Authorization"] = f"Bearer {ours}"
+    assert client.post("/classify", json={"text": "sorry"}).json()["model"]["adapter"] == world.adapter_id
+    client.headers["Authorization"] = f"Bearer {theirs}"
+    assert client.post("/classify", json={"adapter": world.adapter_id, "text": "sorry"}).status_code == 404
+
+
+def test_a_full_worker_is_told_with_when_to_come_back(client, server):
+    server.service.queue.admit(Lane.INTERACTIVE, 100_000)
+    answer = client.post("/classify", json={"corpus": CORPUS, "text": "a"})
+    assert problem(answer)[:2] == (503, "queue-full")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_without_a_worker_the_operator_is_told_what_to_start(client, server):
+    server.stop()
+    try:
+        assert problem(client.post("/classify", json={"corpus": CORPUS, "text": "a"}))[:2] == (
+            503,
+            "no-inference-worker",
+        )
+    finally:
+        server.start()
+    assert client.post("/classify", json={"corpus": CORPUS, "text": "a"}).status_code == 200
+
+
+LETTER = "I am sorry. My children miss me. I work hard. The winter was cold."
+
+
+def test_a_summary_is_sentences_of_the_source(client):
+    body = client.post("/summarize", json={"text": LETTER, "max_sentences": 2}).json()
+    assert [LETTER[s["start"] : s["end"]] for s in body["sentences"]] == [
+        s["text"] for s in body["sentences"]
+    ]
+    assert (len(body["sentences"]), body["sentences_in_text"], body["method"]) == (2, 4, "mmr")
+
+
+def test_the_lead_is_the_beginning(client):
+    body = client.post("/summarize", json={"text": LETTER, "max_words": 8, "method": "lead"}).json()
+    assert body["summary"] == "I am sorry. My children miss me."
+
+
+NOT_SUMMARIZED = [
+    ({"text": ""}, (422, "empty-text", "/text")),
+    ({"text": "x" * 2_000_000}, (413, "text-too-long", "/text")),
+    ({"text": "It rained. " * 5001}, (413, "too-many-sentences", "/text")),
+    ({"text": LETTER, "max_words": 3, "ratio": 0.2}, (422, "several-lengths", "/max_sentences")),
+    ({"text": LETTER, "ratio": 1.5}, (422, "invalid", "/ratio")),
+    ({"text": LETTER, "max_sentences": 0}, (422, "invalid", "/max_sentences")),
+    ({"text": LETTER, "method": "abstract"}, (422, "invalid", "/method")),
+    ({"text": LETTER, "base_model": "/etc"}, (422, "unknown-base-model", "/base_model")),
+    ({"text": "a\x00b"}, (422, "nul-character", "/text")),
+]
+
+
+def test_what_cannot_be_summarized_is_said(client):
+    answers = [problem(client.post("/summarize", json=body)) for body, _ in NOT_SUMMARIZED]
+    assert answers == [expected for _, expected in NOT_SUMMARIZED]
+
+
+@pytest.mark.parametrize(
+    "text", ["בית המשפט קבע. הוא ערער.", "حكمت المحكمة. استأنف الحكم.", "法院判决。他上诉了。"]
+)
+def test_other_scripts_work_with_a_warning(client, text):
+    body = client.post("/summarize", json={"text": text, "max_sentences": 1}).json()
+    assert body["sentences"]
+    assert any("English" in warning for warning in body["warnings"])
+
+
+def test_one_sentence_and_too_great_a_length(client):
+    body = client.post("/summarize", json={"text": "Only one.", "max_sentences": 50}).json()
+    assert (body["summary"], body["base_model"]) == ("Only one.", None)
+    assert "all of the text" in body["warnings"][0]
