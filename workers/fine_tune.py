@@ -138,12 +138,33 @@ def training_input(gathered: Gathered, request: TrainJobRequest, emit: Emit) -> 
     )
 
 
-def main() -> int:
-    """Read what was asked for, train, tell; gives the exit status."""
+def attempt(given: Given, emit: Emit, should_stop: Callable[[], bool]) -> int:
+    """Train and tell how it ended; gives the exit status. What is refused leaves nothing behind, what is stopped its checkpoints."""
     from models.catalog import ModelUnavailableError
     from models.data.folds import TooFewGroupsError
     from models.training.errors import TrainingRefusedError, TrainingStoppedError
 
+    try:
+        fine_tune(given, emit, should_stop)
+    except TrainingStoppedError as error:
+        emit({"event": "stopped", "detail": str(error)})
+        return STOPPED
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        refusal = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (JobFailed, Problem) as error:
+        refusal = error.detail
+    except (TrainingRefusedError, ModelUnavailableError, TooFewGroupsError, FileExistsError) as error:
+        refusal = str(error)
+    else:
+        return 0
+    shutil.rmtree(given.work_dir, ignore_errors=True)
+    emit({"event": "refused", "detail": refusal})
+    return REFUSED
+
+
+def main() -> int:
+    """Read what was asked for and train; SIGTERM and SIGINT stop it, leaving its checkpoints."""
     document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     given = Given(
         Path(document["data_path"]), Path(document["output_dir"]), document["mapping"], document["training"]
@@ -151,22 +172,7 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    try:
-        fine_tune(given, _print, stop.is_set)
-    except TrainingStoppedError as error:
-        _print({"event": "stopped", "detail": str(error)})
-        return STOPPED
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        _print({"event": "refused", "detail": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"})
-        return REFUSED
-    except (JobFailed, Problem) as error:
-        _print({"event": "refused", "detail": error.detail})
-        return REFUSED
-    except (TrainingRefusedError, ModelUnavailableError, TooFewGroupsError, FileExistsError) as error:
-        _print({"event": "refused", "detail": str(error)})
-        return REFUSED
-    return 0
+    return attempt(given, _print, stop.is_set)
 
 
 def _print(event: dict[str, Any]) -> None:
