@@ -27,7 +27,7 @@ def test_a_command_of_the_readme_exists_with_its_options(line: str) -> None:
     known = {
         option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
     }
-    assert {word for word in words if word.startswith("--")} <= known | {"--help"}
+    assert {word.replace("_", "-") for word in words if word.startswith("--")} <= known | {"--help"}
 
 
 def test_the_two_commands_that_set_up_and_run_everything_are_named() -> None:
