@@ -11,7 +11,7 @@ from models.data.near_duplicates import THRESHOLD, Signatures, duplicate_groups,
 from models.scheme import MISSING, YES, Labels
 
 NEIGHBOURS = 20
-REFERENCES = 8192
+REFERENCES = 4096
 """Labelled texts that neighbours are looked for among; more change the rates little and cost in proportion."""
 SAME_TEXT = 0.98
 """Cosine (of centred embeddings) from which a neighbour is taken to be the same text and left out."""

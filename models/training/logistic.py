@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Design = NDArray[np.float64] | NDArray[np.float32]
 
 _STEPS = 50
-_SMALL = 1e-6
+_SMALL = 1e-7
+"""Gain in log likelihood per row below which the fit has settled; about what float32 can tell."""
 
 
 def logit(probabilities: NDArray[Any] | float, least: float = 1e-6) -> Any:
@@ -30,47 +31,63 @@ def sigmoid(values: NDArray[Any] | float) -> Any:
 
 
 def fit_logistic(
-    design: Matrix, truth: Vector, prior: Vector, precision: Vector, lowest: Vector | None = None
+    design: Design,
+    truth: Vector,
+    prior: Vector,
+    precision: Vector,
+    lowest: Vector | None = None,
+    start: Vector | None = None,
 ) -> Vector:
     """Coefficients of the maximum a posteriori fit: float64 (features).
 
     Args:
-        design: float64 (rows, features); an intercept is a column of ones.
+        design: float32 or float64 (rows, features); an intercept is a column of ones.
         truth: float64 (rows), 0 or 1.
         prior: mean of each coefficient.
         precision: inverse variance of each coefficient around its mean, above 0.
         lowest: lower bound of each coefficient (-inf for none).
+        start: where to begin; the prior mean by default.
     """
     bound = np.full(len(prior), -np.inf) if lowest is None else lowest
-    found = np.maximum(prior, bound)
-    loss = _loss(found, design, truth, prior, precision)
+    found = np.maximum(prior if start is None else start, bound)
+    values = _values(design, found)
+    small = _SMALL * len(truth)
+    loss = _loss(found, values, truth, prior, precision)
     for _ in range(_STEPS):
-        step = _newton_step(found, design, truth, prior, precision)
+        step = _newton_step(found, values, design, truth, prior, precision)
         size = 1.0
-        tried = np.maximum(found - step, bound)
-        after = _loss(tried, design, truth, prior, precision)
-        while after > loss and size > 1e-4:
-            size /= 2
+        while True:
             tried = np.maximum(found - size * step, bound)
-            after = _loss(tried, design, truth, prior, precision)
-        if after > loss:
+            values = _values(design, tried)
+            after = _loss(tried, values, truth, prior, precision)
+            if after <= loss + small or size < 1e-4:
+                break
+            size /= 2
+        if after > loss + small:
             break
-        moved = float(np.abs(tried - found).max())
+        settled = loss - after <= small
         found, loss = tried, after
-        if moved < _SMALL:
+        if settled:
             break
     return found
 
 
-def _newton_step(found: Vector, design: Matrix, truth: Vector, prior: Vector, precision: Vector) -> Vector:
-    probability = sigmoid(design @ found)
-    gradient = design.T @ (probability - truth) + precision * (found - prior)
-    weight = probability * (1 - probability)
+def _values(design: Design, found: Vector) -> Vector:
+    values: Vector = (design @ found.astype(design.dtype)).astype(np.float64)
+    return values
+
+
+def _newton_step(
+    found: Vector, values: Vector, design: Design, truth: Vector, prior: Vector, precision: Vector
+) -> Vector:
+    probability = sigmoid(values)
+    missed = (probability - truth).astype(design.dtype)
+    gradient = design.T @ missed + precision * (found - prior)
+    weight = (probability * (1 - probability)).astype(design.dtype)
     hessian = (design * weight[:, None]).T @ design + np.diag(precision)
     return np.asarray(np.linalg.solve(hessian, gradient))
 
 
-def _loss(found: Vector, design: Matrix, truth: Vector, prior: Vector, precision: Vector) -> float:
-    value = design @ found
-    fit = np.logaddexp(0.0, value) - truth * value
+def _loss(found: Vector, values: Vector, truth: Vector, prior: Vector, precision: Vector) -> float:
+    fit = np.maximum(values, 0) - truth * values + np.log1p(np.exp(-np.abs(values)))
     return float(fit.sum() + 0.5 * (precision * (found - prior) ** 2).sum())
