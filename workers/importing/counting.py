@@ -20,12 +20,17 @@ _ANNOTATIONS = """
            count(*) FILTER (WHERE before IS NOT NULL) AS changed FROM stage_resolved
 """
 _OPTIONS = """
-    SELECT a.question, v.place, count(DISTINCT s.external_id) FILTER (WHERE v.value = 1) AS yes_texts,
-           count(*) FILTER (WHERE v.value = 1) AS yes, count(*) FILTER (WHERE v.value = 0) AS no,
-           count(*) FILTER (WHERE v.value IS NULL) AS missing, count(*) FILTER (WHERE v.value = 2) AS uncertain,
-           count(*) FILTER (WHERE v.value = 3) AS not_applicable
-    FROM stage_answers a JOIN stage_texts s USING (line), unnest(a.vals) WITH ORDINALITY v(value, place)
-    GROUP BY a.question, v.place
+    WITH cells AS (
+        SELECT a.line, a.question, v.place, v.value FROM stage_answers a, unnest(a.vals) WITH ORDINALITY v(value, place)),
+    yes_texts AS (
+        SELECT question, place, count(*) AS number
+        FROM (SELECT DISTINCT s.external_id, c.question, c.place FROM cells c JOIN stage_texts s USING (line) WHERE c.value = 1) d
+        GROUP BY question, place)
+    SELECT c.question, c.place, coalesce(max(y.number), 0) AS yes_texts,
+           count(*) FILTER (WHERE c.value = 1) AS yes, count(*) FILTER (WHERE c.value = 0) AS no,
+           count(*) FILTER (WHERE c.value IS NULL) AS missing, count(*) FILTER (WHERE c.value = 2) AS uncertain,
+           count(*) FILTER (WHERE c.value = 3) AS not_applicable
+    FROM cells c LEFT JOIN yes_texts y USING (question, place) GROUP BY c.question, c.place
 """
 _DUPLICATES = """
     WITH same AS (
