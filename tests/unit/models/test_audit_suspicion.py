@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.audit.injection import inject_noise
+from models.audit.ranking import ranking_precision
+from models.audit.suspicion import Evidence, flagged, score, self_confidence
+from models.scheme import MISSING, Option, Question, QuestionKind, Scheme
+
+SET = Question("set", QuestionKind.YES_NO_SET, tuple(Option(key, i) for i, key in enumerate("abc")))
+ONE = Question("one", QuestionKind.CHOOSE_ONE, tuple(Option(key, 3 + i) for i, key in enumerate("xyz")))
+SCHEME = Scheme((SET, ONE))
+
+
+def corpus(rows=600, seed=0, noise=0.06):
+    """Texts whose options depend on each other and on the text before; probabilities see them dimly."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((rows, 6), dtype=np.int8)
+    for row in range(rows):
+        last = truth[row - 1, 0] if row % 20 else 0
+        truth[row, 0] = rng.random() < (0.85 if last else 0.15)
+        truth[row, 1] = truth[row, 0] and rng.random() < 0.9
+        truth[row, 2] = rng.random() < 0.3
+    truth[:, 3:] = np.eye(3, dtype=np.int8)[rng.integers(0, 3, rows)]
+    given = inject_noise(truth, SCHEME, noise, seed)
+    logits = (truth * 2.0 - 1) * 1.2 + rng.normal(0, 1.2, truth.shape)
+    probabilities = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    probabilities[:, 3:] /= probabilities[:, 3:].sum(axis=1, keepdims=True)
+    groups = [f"case-{row // 20}" for row in range(rows)]
+    return Evidence(probabilities, given.labels, SCHEME, groups, order=list(range(rows))), given.flipped
+
+
+def test_the_stack_finds_more_errors_than_self_confidence():
+    for seed in range(2):
+        evidence, wrong = corpus(seed=seed)
+        plain = self_confidence(evidence.probabilities, evidence.labels, SCHEME)
+        assert ranking_precision(wrong, score(evidence).scores) > ranking_precision(wrong, plain) + 0.03
+
+
+def test_scores_have_the_shape_of_cells_and_lie_between_zero_and_one():
+    evidence, _ = corpus()
+    found = score(evidence)
+    assert found.method == "stacked"
+    assert found.scores.shape == (600, len(SCHEME.cells))
+    assert found.scores.dtype == np.float32
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+    assert flagged(found.scores).any()
+
+
+@pytest.mark.parametrize("cell", [0, 3])
+def test_a_cells_own_given_value_never_speaks_for_itself(cell):
+    """Turning a cell turns its suspicion around: P(given) of the two values adds up to one."""
+    evidence, _ = corpus(rows=300)
+    turned = evidence.labels.copy()
+    row = 7
+    if cell == 0:
+        turned[row, 0] = 1 - turned[row, 0]
+    else:
+        turned[row, 3:] = np.roll(turned[row, 3:], 1)
+    before = score(evidence).scores[row, cell]
+    after = score(replace(evidence, labels=turned)).scores[row, cell]
+    if cell == 0:
+        assert before + after == pytest.approx(1, abs=1e-4)
+    else:
+        twice = np.roll(turned[row, 3:], 1)
+        last = evidence.labels.copy()
+        last[row, 3:] = twice
+        third = score(replace(evidence, labels=last)).scores[row, cell]
+        assert before + after + third == pytest.approx(2, abs=1e-4)
+
+
+def test_what_is_not_held_out_or_not_given_is_not_audited():
+    evidence, _ = corpus(rows=300)
+    evidence.probabilities[5] = np.nan
+    evidence.labels[6, 1] = MISSING
+    evidence.labels[8, 3:] = MISSING
+    found = score(evidence).scores
+    assert np.isnan(found[5]).all()
+    assert np.isnan(found[6, 1])
+    assert np.isnan(found[8, 3])
+    assert np.isnan(found).sum() == 4 + 2
+    assert not flagged(found)[np.isnan(found)].any()
+
+
+def test_an_option_with_few_positives_keeps_what_the_adapter_said():
+    evidence, _ = corpus(rows=300)
+    evidence.labels[:, 2] = 0
+    evidence.labels[:3, 2] = 1
+    found = score(evidence)
+    assert found.parameters["kept_as_predicted"] == ["c"]
+    plain = self_confidence(evidence.probabilities, evidence.labels, SCHEME)
+    assert np.array_equal(found.scores[:, 2], plain[:, 2])
+
+
+def test_one_group_cannot_be_crossed_and_the_answer_says_so():
+    evidence, _ = corpus(rows=60)
+    found = score(replace(evidence, groups=["one"] * 60))
+    assert found.method == "self_confidence"
+    expected = self_confidence(evidence.probabilities, evidence.labels, SCHEME)
+    assert np.array_equal(found.scores, expected)
+
+
+def test_all_kinds_of_evidence_are_taken_and_named():
+    evidence, wrong = corpus(rows=400)
+    rng = np.random.default_rng(0)
+    full = replace(
+        evidence,
+        embeddings=rng.normal(size=(400, 16)).astype(np.float16),
+        wide_logits=rng.normal(size=(400, 6)).astype(np.float32),
+        signatures=rng.integers(0, 2**32, (400, 64), dtype=np.uint32),
+    )
+    found = score(full)
+    assert {"similar", "wide", "before_given", "after_logits"} <= set(found.parameters["features"])
+    assert ranking_precision(wrong, found.scores) > 0.3
+
+
+def test_the_same_seed_gives_the_same_ranking():
+    evidence, _ = corpus(rows=200)
+    assert np.array_equal(score(evidence, seed=4).scores, score(evidence, seed=4).scores)
+
+
+def test_self_confidence_is_one_minus_the_probability_of_the_given_value():
+    probabilities = np.array([[0.9, 0.2, 0.5, 0.2, 0.6, 0.2]], dtype=np.float32)
+    labels = np.array([[1, 1, MISSING, 0, 1, 0]], dtype=np.int8)
+    found = self_confidence(probabilities, labels, SCHEME)[0]
+    assert found == pytest.approx([0.1, 0.8, np.nan, 0.4], nan_ok=True)
