@@ -144,7 +144,8 @@ def _name(column: Any) -> str:
 
 def _estimate(data: dict[str, Any]) -> str:
     cut = ", fewer than asked for to keep the time budget" if data.get("epochs_cut") else ""
-    return f"{data['folds']} folds, {data['epochs']} epochs{cut}, about {duration(data['estimated_seconds'])}"
+    epochs = "1 epoch" if data["epochs"] == 1 else f"{data['epochs']} epochs"
+    return f"{data['folds']} folds, {epochs}{cut}, about {duration(data['estimated_seconds'])}"
 
 
 def _report(data: dict[str, Any]) -> str:
