@@ -10,6 +10,7 @@ from app.corpora import routes as corpora
 from app.corpora import text_routes as texts
 from app.http import access_routes, health
 from app.http.answers import install_problem_answers
+from app.http.docs_page import install_docs
 from app.http.idempotency import install_replay
 from app.http.limits import RequestLimits
 from app.http.openapi_document import install_openapi
@@ -47,6 +48,7 @@ def create_app() -> FastAPI:
         summary="A second reader for hand-labelled legal text.",
         version="0.1.0",
         openapi_url="/openapi.json",
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -54,6 +56,7 @@ def create_app() -> FastAPI:
     install_replay(app)
     for router in ROUTERS:
         app.include_router(router)
+    install_docs(app)
     install_openapi(app, bodies=(imports.ImportRequest,))
     app.add_middleware(RequestLimits)
     app.add_middleware(Telemetry)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -226,6 +230,33 @@ def test_readiness_in_parts(client: TestClient, engine: Engine) -> None:
     behind = client.get("/readyz")
     assert (behind.status_code, behind.json()["parts"]["migrations"]["ready"]) == (503, False)
     assert client.get("/livez").status_code == 200
+
+
+def test_docs_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    """Every operation with its fields, without script and without another server."""
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for word in (
+        "POST /corpora/{corpus_id}/imports",
+        "PUT /label-disagreements/{disagreement_id}/review",
+        "Idempotency-Key",
+    ):
+        assert word in page.text
+    for foreign in ("<script", "https://", "src="):
+        assert foreign not in page.text
+
+
+def test_metrics_of_several_processes(tmp_path: Path) -> None:
+    """With PROMETHEUS_MULTIPROC_DIR, /metrics adds up what every process has counted."""
+    count = "from app.http.telemetry import _SECONDS; _SECONDS.labels('GET', '/x', '200').observe(1)"
+    read = count + "; from app.http.telemetry import metrics_page; print(metrics_page()[0].decode())"
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", count], env=environment, check=True)
+    page = subprocess.run(
+        [sys.executable, "-c", read], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert 'remand_http_request_seconds_count{method="GET",route="/x",status="200"} 2.0' in page
 
 
 def test_database_away(client: TestClient, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
