@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import NewType
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from app.settings import get_settings
@@ -28,13 +28,14 @@ def sqlalchemy_url(url: str) -> str:
 
 
 def make_engine(url: str, pool_size: int = 10) -> Engine:
-    """An engine with a small checked pool, UTC and a bound on forgotten transactions."""
+    """An engine with a small checked pool, UTC, a bound on forgotten transactions, and errors that quote no values."""
     return create_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
         max_overflow=20,
         pool_pre_ping=True,
         pool_recycle=1800,
+        hide_parameters=True,  # values may be texts, and errors are logged
         connect_args={
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=300000",
             "connect_timeout": 10,
@@ -59,9 +60,10 @@ def get_engine() -> Engine:
 
 @contextmanager
 def reading(engine: Engine | None = None) -> Iterator[ReadSession]:
-    """A read-only transaction at one snapshot of the data."""
-    with Session(engine or get_engine(), expire_on_commit=False) as session:
-        session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    """A read-only transaction at one snapshot of the data; its connection is taken with the first query, not before."""
+    # As options of the connection they cost no round trip, and a handler holds none while its caller is looked up.
+    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with Session((engine or get_engine()).execution_options(**options), expire_on_commit=False) as session:
         yield ReadSession(session)
 
 
