@@ -1,14 +1,14 @@
-"""The tar that an adapter is stored as: unpacked safely into a cache by digest. Needs no torch."""
+"""Adapters by the digest of their tar, unpacked into a cache: whole or not at all. Needs no torch."""
 
 from __future__ import annotations
 
 import shutil
-import tarfile
 import tempfile
 from pathlib import Path
-from typing import IO
 
+from app.adapters.archive import unpack
 from app.blobs import BlobStore
+from app.http.problems import Problem
 from models.adapters.folder import AdapterInvalidError
 
 LARGEST_ADAPTER = 8 << 30
@@ -16,38 +16,26 @@ LARGEST_ADAPTER = 8 << 30
 
 
 def unpacked(digest: str, blobs: BlobStore, cache: Path) -> Path:
-    """A folder with the content of an adapter's tar, whole or not at all; kept for the next start."""
+    """A folder with the content of an adapter's tar, kept for the next time.
+
+    Raises:
+        FileNotFoundError: the store has no such blob.
+        AdapterInvalidError: it is no archive of plain adapter files.
+    """
     folder = cache / digest
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=cache))
     try:
-        with blobs.open(digest) as file:
-            extract(file, temporary)
-        temporary.chmod(0o755)
+        root = unpack(blobs.path(digest), temporary / "adapter", LARGEST_ADAPTER)
         try:
-            temporary.rename(folder)
+            root.rename(folder)
         except OSError:
-            if not folder.is_dir():
+            if not folder.is_dir():  # else another process was faster
                 raise
+    except Problem as problem:
+        raise AdapterInvalidError(problem.detail) from problem
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
-
-
-def extract(file: IO[bytes], folder: Path) -> None:
-    """Unpack a tar of plain files and folders into `folder`; AdapterInvalidError for links, devices, paths that lead out, or too much."""
-    try:
-        with tarfile.open(fileobj=file, mode="r:*") as archive:
-            members = archive.getmembers()
-            for member in members:
-                if not (member.isfile() or member.isdir()):
-                    raise AdapterInvalidError(
-                        f"{member.name} in the adapter's archive is neither a file nor a folder"
-                    )
-            if sum(member.size for member in members) > LARGEST_ADAPTER:
-                raise AdapterInvalidError(f"the adapter's archive holds more than {LARGEST_ADAPTER:,} bytes")
-            archive.extractall(folder, members, filter="data")
-    except tarfile.TarError as error:
-        raise AdapterInvalidError(f"the adapter's archive cannot be read: {error}") from error

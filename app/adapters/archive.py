@@ -35,10 +35,11 @@ def unpack(upload: Path, target: Path, most_bytes: int) -> Path:
     Raises Invalid for anything but plain files of known kinds below the archive's root, TooLarge when it grows over `most_bytes`.
     """
     target.mkdir(parents=True)
-    if zipfile.is_zipfile(upload):
-        entries = _zip_entries(upload)
-    elif tarfile.is_tarfile(upload):
+    # tar first: a zip is known by its end, and a tar that ends with an .npz (a zip) has one as well
+    if tarfile.is_tarfile(upload):
         entries = _tar_entries(upload)
+    elif zipfile.is_zipfile(upload):
+        entries = _zip_entries(upload)
     else:
         raise _bad(
             "The file is neither a tar nor a zip archive. Pack an adapter folder, or send what GET /adapters/…/download gave."
