@@ -242,6 +242,7 @@ def _environment(folder: Path, database_url: str, redis_url: str) -> dict[str, s
         "REMAND_INFERENCE_URLS": f"http://127.0.0.1:{inference}",
         "REMAND_MODEL_DIRS": str(folder / "models"),
         "REMAND_DEVICE": "cpu",
+        "REMAND_TRAINER_NICE": "0",
         "REMAND_THREADS": "2",
         "REMAND_TEST_JOB_KINDS": TEST_KINDS,
         "PYTHONUNBUFFERED": "1",
