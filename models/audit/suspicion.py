@@ -32,7 +32,7 @@ FEWEST = 5
 """Positives (and negatives) below which an option keeps its held-out probability."""
 CROSSING = 5
 """Parts by group that the stacked model is crossed over, or as many as there are groups."""
-PRECISION = 30.0
+PRECISION = 15.0
 """Prior precision of each coefficient, for features of unit spread: around 1 for the option's own logit, 0 for the rest."""
 _LEAST = 1e-4
 
