@@ -205,7 +205,7 @@ def _check_question(question: QuestionMapping, place: str, options: dict[str, st
             raise Invalid(
                 f"The option {key!r} is in two questions, {options[key]!r} and {question.key!r}."
                 if options[key] != question.key
-                else f"The option {key!r} is given twice in the question {key!r}.",
+                else f"The option {key!r} is given twice in the question {question.key!r}.",
                 field=f"/mapping{place}",
                 slug="option-twice",
             )

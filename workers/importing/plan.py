@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,11 +10,11 @@ from app.corpora.mapping import DEFAULT_ANNOTATOR, Mapping, QuestionMapping
 from app.corpora.scheme_rules import extended
 from app.http.problems import Invalid
 from models.scheme import Dependency, Option, Question, QuestionKind, Scheme
+from workers.importing.labels import labels_in, separator_of, shape_of
 from workers.importing.profile import ColumnProfile, Profile
 from workers.importing.values import CODE_LIKE, Unclear, label_codes, meanings, yes_no_table
 from workers.job_context import JobFailed
 
-_SEPARATORS = (";", "|")
 _LONGEST_KEY = 200
 
 
@@ -158,38 +157,6 @@ def _question(question: QuestionMapping, profile: Profile, mapping: Mapping, sch
     )
 
 
-def labels_in(question: QuestionMapping, column: ColumnProfile) -> Counter[str]:
-    """The labels that a column's values hold, codes among them, with counts."""
-    if column.objects or column.lists:
-        return column.items
-    if shape_of(question) != "list":
-        return column.values
-    found: Counter[str] = Counter()
-    for value, count in column.values.items():
-        for label in split_labels(value, _separator(question, column)):
-            found[label] += count
-    return found
-
-
-def split_labels(value: str, separator: str) -> list[str]:
-    """The labels of a list cell: a JSON list, or separated; each once."""
-    if value.startswith("["):
-        try:
-            found = json.loads(value)
-        except ValueError:
-            found = None
-        if isinstance(found, list):
-            return list(dict.fromkeys(str(item).strip() for item in found if str(item).strip()))
-    return list(dict.fromkeys(part.strip() for part in value.split(separator) if part.strip()))
-
-
-def shape_of(question: QuestionMapping) -> str:
-    """The shape of a question's column."""
-    if question.columns is not None:
-        return "wide"
-    return question.shape or ("value" if question.kind is QuestionKind.CHOOSE_ONE else "list")
-
-
 def _shown(question: QuestionMapping, column: ColumnProfile, mapping: Mapping) -> list[str]:
     if column.many or len(column.items) > 1000:
         raise JobFailed(
@@ -233,7 +200,7 @@ def _plan(
         value_column=-1 if question.value_column is None else names.index(question.value_column),
         values=values,
         codes=_kept(codes, unclear),
-        separator=_separator(question, column),
+        separator=separator_of(question, column),
         covered=tuple(question.kind is QuestionKind.CHOOSE_ONE or key in shown for key in keys),
         unlisted_no=(question.unlisted or ("missing" if question.value_column else "no")) == "no",
     )
@@ -266,12 +233,6 @@ def _kept(found: dict[str, int] | Unclear, unclear: list[Unclear]) -> dict[str, 
         unclear.append(found)
         return {}
     return found
-
-
-def _separator(question: QuestionMapping, column: ColumnProfile) -> str:
-    if question.separator is not None:
-        return question.separator
-    return max(_SEPARATORS, key=lambda mark: sum(mark in value for value in column.values))
 
 
 def _with_dependencies(scheme: Scheme, mapping: Mapping) -> Scheme:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from models.data.near_duplicates import normalised
 from models.scheme import MISSING, NO, YES, QuestionKind
-from workers.importing.plan import Plan, QuestionPlan, split_labels
+from workers.importing.labels import split_labels
+from workers.importing.plan import Plan, QuestionPlan
 from workers.importing.profile import words
 from workers.importing.source import Rejected, Row
 
