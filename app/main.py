@@ -16,7 +16,7 @@ from app.http.limits import RequestLimits
 from app.http.openapi_document import install_openapi
 from app.http.telemetry import Telemetry, configure_logging
 from app.inference import routes as inference
-from app.inference.pool import lifespan
+from app.inference.lifespan import lifespan
 from app.jobs import routes as jobs
 from app.pages.install import install_pages
 from app.relabelling import routes as relabelling

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import Request
 
 from app.http.problems import Unavailable
-from app.settings import Settings, get_settings
+from app.settings import Settings
 
 QUEUED_HEADER = "X-Remand-Queued-Tokens"
 _REQUEST_SECONDS = 120.0
@@ -77,6 +77,12 @@ class WorkerPool:
             )
         return answer
 
+    async def load(self, adapter: str) -> int:
+        """Have every worker load an adapter by its blob digest; how many did."""
+        content = orjson.dumps({"adapter": adapter})
+        answers = await asyncio.gather(*(self._try(worker, "/load", content) for worker in self._workers))
+        return sum(answer is not None and answer.is_success for answer in answers)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
@@ -97,16 +103,6 @@ class WorkerPool:
 def make_pool(settings: Settings) -> WorkerPool:
     """The pool for the configured workers."""
     return WorkerPool(settings.inference_urls, settings.inference_token.get_secret_value())
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Keeps the pool for the life of the api: `FastAPI(lifespan=…)`."""
-    app.state.workers = make_pool(get_settings())
-    try:
-        yield
-    finally:
-        await app.state.workers.close()
 
 
 def pool_of(request: Request) -> WorkerPool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -92,3 +93,12 @@ def serving(
         yield server
     finally:
         server.stop()
+
+
+def until(condition: Callable[[], object], seconds: float = 90.0) -> object:
+    """Wait for a condition to hold; what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found

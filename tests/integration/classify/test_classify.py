@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from app.adapters.queries import ADAPTERS_CHANNEL
 from app.db.session import writing
-from app.db.tables import Adapter, Corpus
+from app.db.tables import Adapter, Blob, Corpus
+from app.jobs.queries import notify
+from tests.integration.inference_server import until
+from tests.integration.relabel.world import adapter_row
 from workers.inference.work import Lane
 
 CORPUS = "synthetic letters"
@@ -118,6 +122,20 @@ def test_without_a_worker_the_operator_is_told_what_to_start(client, server):
     finally:
         server.start()
     assert client.post("/classify", json={"corpus": CORPUS, "text": "a"}).status_code == 200
+
+
+def test_a_promoted_adapter_is_loaded_before_anybody_asks(client, world, server):
+    until(lambda: server.service.adapters.digests == (world.blob,))
+    later = "f" * 64
+    with writing() as session:
+        session.add(Blob(digest=later, size=1, media_type="x", purpose="adapter"))
+        session.flush()
+        adapter = adapter_row(world.built.corpus_id, later)
+        adapter.digest = "e" * 64
+        session.add(adapter)
+        session.flush()
+        notify(session, ADAPTERS_CHANNEL, adapter.id)
+    until(lambda: later in server.service.adapters.digests)
 
 
 LETTER = "I am sorry. My children miss me. I work hard. The winter was cold."

@@ -8,28 +8,18 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from tests.integration.inference_server import serving
+from tests.integration.inference_server import serving, until
 from tests.unit.inference.fakes import FakeReader
 from workers.inference.wire import arrays_from_bytes
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 90
-
-
-def until(condition, seconds=PATIENCE):
-    """Wait for a condition to hold."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")
