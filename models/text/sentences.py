@@ -33,8 +33,9 @@ _OPENERS = frozenset(
 _LONGEST_BRACKET = 600
 """Characters after which an open bracket is taken for a slip, and sentences may end again."""
 
-_CANDIDATE = re.compile(r"""([.!?…。؟׃]+)(["'”’»״)\]]*(?:\[\d{1,3}\])?)(?=\s|$)""")
+_CANDIDATE = re.compile(r"""([.!?…。؟׃]+)(["'”’»״)\]]*(?:\[\d{1,3}\]\.?)?)(?=\s|$)""")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*|\n(?=[ \t]*(?:[•*–—-]\s|\(?\w{1,4}[.)]\s))")
+_OPENING = " \t\n\"'“„‘«([–—-"
 _NUMBERING = re.compile(r"""["'“„(\[]*(?:\d{1,4}|[ivxlcdmIVXLCDM]{1,7}|[A-Za-zא-ת])(?:\.\d{1,3})*$""")
 _LAST_WORD = re.compile(r"[^\s(\[“\"'„‘«—–/]*$")
 _NEXT_WORD = re.compile(r"""\s*["'“„‘«(\[]*(\w*)""")
@@ -88,8 +89,9 @@ def _ends(text: str, start: int, candidate: re.Match[str], end: int) -> bool:
     """Whether the mark at `candidate` ends the sentence that began at `start`."""
     following = _NEXT_WORD.match(text, candidate.end(), end)
     word = following.group(1) if following else ""
-    if word[:1].islower():
-        return False
+    leads = not text[start : candidate.start()].strip(_OPENING)
+    if word[:1].islower() or (leads and candidate.group(1) != "."):
+        return False  # "“… shall have the right …" has only begun
     return candidate.group(1) != "." or _full_stop_ends(
         text[start : candidate.start()], text[candidate.end() : end], word
     )

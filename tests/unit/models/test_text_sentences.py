@@ -31,6 +31,8 @@ def sentences(text):
         ],
         ["The fee was 12.50 euros, i.e. little.", "It was paid on 3 Sept. 2004."],
         ["This follows from the Convention.[12]", "No more is needed."],
+        ["The text is.[35].", "It goes on."],
+        ["“... Everyone has the right to respect.”", "That is all."],
         ["I. ALLEGED VIOLATION OF ARTICLE 8"],
         ["בית המשפט דחה את הערעור.", "המערער א. כהן טען אחרת.", "האם צדק?", "לא."],
         ["על פי ס' 5 לחוק העונשין, התשל\"ז-1977, דינו מאסר.", 'כך נקבע בע"פ 1234/05.'],
