@@ -43,6 +43,7 @@ class Dispatcher:
         self._stop = threading.Event()
         self._listener: psycopg.Connection | None = None
         self._cleaned_at = float("-inf")
+        self._expire_from = float("-inf")
         self._leads = False
 
     def stop(self) -> None:
@@ -78,19 +79,26 @@ class Dispatcher:
         """Long enough for two missed looks, short where job leases are short."""
         return max(3 * self._settings.poll_seconds, min(LEASE_SECONDS, self._settings.lease_seconds))
 
+    def connect(self) -> None:
+        """Listen for new jobs. Workers could not renew while Postgres was away either, so attempts do not expire at once."""
+        url = str(self._settings.database_url)
+        self._listener = psycopg.connect(
+            url, autocommit=True, connect_timeout=5, application_name="remand-dispatch"
+        )
+        self._listener.execute(f"LISTEN {JOBS_CHANNEL}")
+        self._expire_from = time.monotonic() + 2 * self._settings.renew_seconds
+
     def _wait(self) -> None:
         """Until a notification comes, the poll interval passes, or (at once) when there is no listener yet."""
         if self._listener is None:
-            url = str(self._settings.database_url)
-            self._listener = psycopg.connect(
-                url, autocommit=True, connect_timeout=5, application_name="remand-dispatch"
-            )
-            self._listener.execute(f"LISTEN {JOBS_CHANNEL}")
+            self.connect()
             return
         for _ in self._listener.notifies(timeout=self._settings.poll_seconds, stop_after=1):
             pass
 
     def _end_expired(self) -> None:
+        if time.monotonic() < self._expire_from:
+            return
         with writing() as session:
             ended = release_expired(session, self._settings.max_attempts)
         for job_id, state in ended:
