@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -39,21 +39,21 @@ class TrainRequest(BaseModel):
     """A catalog name, or the path of a folder the operator allows."""
     method: Literal["lora", "probe"] = "lora"
     """LoRA on the upper layers, or only a head on the frozen encoder."""
-    folds: Auto | int = Field(default="auto", ge=2, le=20)
-    epochs: Auto | int = Field(default="auto", ge=1, le=100)
+    folds: Auto | Annotated[int, Field(ge=2, le=20)] = "auto"
+    epochs: Auto | Annotated[int, Field(ge=1, le=100)] = "auto"
     """At most so many; early stopping may take fewer."""
-    trained_layers: Auto | int = Field(default="auto", ge=1, le=48)
+    trained_layers: Auto | Annotated[int, Field(ge=1, le=48)] = "auto"
     """Layers above the cached trunk that get LoRA."""
     lora_rank: int = Field(default=16, ge=1, le=256)
-    learning_rate: Auto | float = Field(default="auto", gt=0, le=0.1)
+    learning_rate: Auto | Annotated[float, Field(gt=0, le=0.1)] = "auto"
     wide: bool = True
     """Whether the TF-IDF branch is fitted and added."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds the whole job may take; the estimator cuts epochs to it, never folds."""
-    max_tokens: Auto | int = Field(default="auto", ge=8, le=8192)
+    max_tokens: Auto | Annotated[int, Field(ge=8, le=8192)] = "auto"
     """Tokens of a window."""
-    memory_bytes: Auto | int = Field(default="auto", ge=0)
+    memory_bytes: Auto | Annotated[int, Field(ge=0)] = "auto"
     """Activations of the trunk kept in RAM; more goes to a file."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     catalog: Catalog = Field(default_factory=Catalog)
