@@ -29,10 +29,10 @@ def find_run(session: AnySession, corpus_id: str, run_id: str | None) -> Relabel
 
 def list_predictions(
     session: AnySession, run_id: str, after: int, limit: int
-) -> Sequence[Row[Prediction, int, str]]:
-    """Predictions of a run with text number and external id, by text version; after: the last text version already seen."""
+) -> Sequence[Row[Prediction, int, str, int]]:
+    """Predictions of a run with text number, external id and version number, by text version; after: the last text version already seen."""
     query = (
-        select(Prediction, Text.id, Text.external_id)
+        select(Prediction, Text.id, Text.external_id, TextVersion.version)
         .join(TextVersion, TextVersion.id == Prediction.text_version_id)
         .join(Text, Text.id == TextVersion.text_id)
         .where(Prediction.run_id == run_id, Prediction.text_version_id > after)
@@ -42,10 +42,10 @@ def list_predictions(
 
 def text_predictions(
     session: AnySession, corpus_id: str, text_id: int, limit: int = 100
-) -> Sequence[Row[Prediction, RelabelRun]]:
-    """What each run of a corpus said about a text, newest run first."""
+) -> Sequence[Row[Prediction, RelabelRun, int]]:
+    """What each run of a corpus said about a text and which version of it, newest run first."""
     query = (
-        select(Prediction, RelabelRun)
+        select(Prediction, RelabelRun, TextVersion.version)
         .join(RelabelRun, RelabelRun.id == Prediction.run_id)
         .join(TextVersion, TextVersion.id == Prediction.text_version_id)
         .where(RelabelRun.corpus_id == corpus_id, TextVersion.text_id == text_id)

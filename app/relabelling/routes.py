@@ -133,7 +133,8 @@ def predictions(
     page = found[:limit]
     following = encode_cursor(kind, [page[-1][0].text_version_id]) if len(found) > limit else None
     items = [
-        prediction_answer(prediction, found_run, number, external) for prediction, number, external in page
+        prediction_answer(prediction, found_run, version, number, external)
+        for prediction, number, external, version in page
     ]
     return Page(items=items, next_cursor=following)
 
@@ -155,6 +156,6 @@ def predictions_of_text(
     if number is None or not has_text(db, corpus.id, number):
         raise NotFound(f"The corpus has no text {text_id!r}.", field="text_id")
     return [
-        prediction_answer(prediction, run, number)
-        for prediction, run in text_predictions(db, corpus.id, number)
+        prediction_answer(prediction, run, version, number)
+        for prediction, run, version in text_predictions(db, corpus.id, number)
     ]

@@ -61,7 +61,7 @@ def ranking_answer(ranking: Ranking) -> RankingAnswer:
 
 
 def prediction_answer(
-    prediction: Prediction, run: RelabelRun, text_id: int, external_id: str | None = None
+    prediction: Prediction, run: RelabelRun, version: int, text_id: int, external_id: str | None = None
 ) -> PredictionAnswer:
     """The API's form of a prediction row."""
     numbers = [None if value != value else value for value in prediction.probabilities]  # noqa: PLR0124  # NaN is no JSON
@@ -69,7 +69,7 @@ def prediction_answer(
         text_id=numbered("txt", text_id),
         external_id=external_id,
         run_id=run.id,
-        text_version=prediction.text_version_id,
+        text_version=version,
         probabilities=dict(zip(run.option_keys, numbers, strict=True)),
         held_out=prediction.held_out,
         models=prediction.models,

@@ -49,6 +49,8 @@ class AdapterFiles:
     base_sha256: str
     folder: Path
     fold_members: tuple[str, ...]
+    own: bool
+    """Whether it belongs to the corpus that is read: then text ids mean the same in both."""
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -80,7 +82,7 @@ def start_or_resume(job: JobContext) -> Run:
         lengths = _lengths(session, texts.text_version_ids)
     return Run(
         id=row.id, corpus_id=row.corpus_id, snapshot_id=row.snapshot_id, option_keys=tuple(row.option_keys),
-        texts=texts, lengths=lengths, watermark=row.watermark, adapter=_files(job, adapter.blob_digest),
+        texts=texts, lengths=lengths, watermark=row.watermark, adapter=_files(job, adapter),
     )  # fmt: skip
 
 
@@ -121,9 +123,9 @@ def _lengths(session, version_ids: NDArray[np.int64]) -> NDArray[np.int64]:  # t
     return np.array([found.get(int(number), 0) for number in version_ids], dtype=np.int64)
 
 
-def _files(job: JobContext, blob_digest: str) -> AdapterFiles:
+def _files(job: JobContext, adapter: Adapter) -> AdapterFiles:
     try:
-        folder = unpacked(blob_digest, job.blobs, get_settings().work_root / "adapters")
+        folder = unpacked(adapter.blob_digest, job.blobs, get_settings().work_root / "adapters")
         manifest = read_manifest(folder)
     except FileNotFoundError as error:
         raise JobFailed(
@@ -132,9 +134,10 @@ def _files(job: JobContext, blob_digest: str) -> AdapterFiles:
     except AdapterInvalidError as error:
         raise JobFailed(error.code, str(error)) from error
     return AdapterFiles(
-        blob_digest=blob_digest,
+        blob_digest=adapter.blob_digest,
         base_name=manifest["base"]["name"],
         base_sha256=manifest["base"]["sha256"],
         folder=folder,
         fold_members=tuple(name for name in manifest["members"] if name != FINAL),
+        own=adapter.corpus_id == job.corpus_id,
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.adapters.seen import read_seen, unseen
 from models.data.near_duplicates import PERMUTATIONS, Signatures, signatures
-from workers.job_context import JobContext
+from workers.job_context import JobContext, JobStopped
 from workers.relabel.contents import batches
 from workers.relabel.frozen import FINAL, Run
 
@@ -38,13 +38,14 @@ class Assignment:
 def assign(job: JobContext, run: Run, signed: Signatures) -> Assignment:
     """Compare every text with what each fold model has seen, all texts at once."""
     members = (*run.adapter.fold_members, FINAL)
+    keys = run.texts.external_ids if run.adapter.own else None
     columns = []
     for place, member in enumerate(run.adapter.fold_members):
         job.progress(
             stage="checking what each model has seen", done=place, total=len(run.adapter.fold_members)
         )
         seen = read_seen(run.adapter.fold_folder(member))
-        columns.append(unseen(seen, run.texts.sha256, run.texts.groups, signed))
+        columns.append(unseen(seen, run.texts.sha256, run.texts.groups, signed, keys))
     shape = (len(run.texts.text_ids), 0)
     return Assignment(members, np.stack(columns, axis=1) if columns else np.zeros(shape, dtype=np.bool_))
 
@@ -60,6 +61,8 @@ def signed_texts(job: JobContext, run: Run) -> Signatures:
     parts: list[Signatures] = []
     done = 0
     for contents in batches(run.texts.text_version_ids):
+        if job.stop_reason() is not None:
+            raise JobStopped
         parts.append(signatures(contents))
         done += len(contents)
         job.progress(stage="near-duplicate signatures", done=done, total=total)

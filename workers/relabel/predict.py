@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from app.db.session import WriteSession
 from app.db.tables import RelabelRun
+from app.jobs.rules import eta_seconds
 from app.relabelling.rules import chunk_ends
 from workers.inference.wire import arrays_from_bytes
 from workers.job_context import JobContext, JobFailed, JobStopped
@@ -52,7 +54,7 @@ async def predict(
         JobFailed: the workers refuse, or none answers.
         LeaseLost: another attempt has taken over.
     """
-    total = len(run.lengths)
+    total, began = len(run.lengths), time.monotonic()
 
     async def read(start: int, end: int) -> Chunk:
         return await _read_chunk(run, assignment, embeddings, workers, start, end)
@@ -64,8 +66,16 @@ async def predict(
         while (chunk := await _unless_stopped(job, anext(chunks, None))) is not None:
             workers.heard()
             await asyncio.to_thread(_write, job, run, assignment, chunk)
-            job.progress(stage="reading", done=chunk.end, total=total)
+            job.progress(
+                stage="reading", done=chunk.end, total=total, eta_seconds=_eta(run, chunk.end, began)
+            )
     await _fill_embeddings(job, run, embeddings, workers)
+
+
+def _eta(run: Run, done: int, began: float) -> float | None:
+    """Seconds left, judged by characters: texts differ in length."""
+    read, left = int(run.lengths[run.watermark : done].sum()), int(run.lengths[done:].sum())
+    return eta_seconds(read, read + left, time.monotonic() - began)
 
 
 async def _read_chunk(

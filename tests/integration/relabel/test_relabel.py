@@ -61,6 +61,43 @@ def test_every_text_is_read_by_models_that_have_not_seen_it(world, start, attemp
         )
 
 
+def test_a_text_that_changed_its_case_makes_its_new_case_seen(world, start, attempt):
+    """c3 was held out from fold1 only, until a text that fold1 learnt from was found to belong to it."""
+    with writing() as session:
+        session.execute(
+            text('UPDATE texts SET groups = \'{"case": "c3"}\' WHERE id = :id'),
+            {"id": world.built.texts["c0-0"]},
+        )
+    found = predictions(attempt(start()).result["run"])
+    assert not any(found[f"c3-{number}"].held_out for number in range(PER_CASE))
+    assert not found["c0-0"].held_out
+    assert all(found[f"{case}-1"].held_out for case in ("c0", "c4"))
+
+
+def test_after_the_corpus_is_grouped_otherwise_no_mate_of_a_seen_text_is_audited(world, start, attempt):
+    """Grouped by judge, every judge has texts that each fold model learnt from."""
+    with writing() as session:
+        session.execute(
+            text("UPDATE texts SET groups = groups || jsonb_build_object('judge', 'j' || id % 2)")
+        )
+        session.execute(text("UPDATE corpora SET fold_group = 'judge'"))
+    result = attempt(start()).result
+    assert (result["held_out_texts"], result["not_audited_texts"]) == (0, TEXTS)
+
+
+def test_an_adapter_of_no_corpus_is_not_taken_in_by_equal_text_ids(world, start, attempt):
+    """Another corpus counts its texts from 1 as well: that says nothing about what was seen."""
+    with writing() as session:
+        session.execute(text("UPDATE adapters SET corpus_id = NULL"))
+        session.execute(
+            text('UPDATE texts SET groups = \'{"case": "c3"}\' WHERE id = :id'),
+            {"id": world.built.texts["c0-0"]},
+        )
+    found = predictions(attempt(start()).result["run"])
+    assert found["c3-1"].held_out
+    assert not found["c0-0"].held_out
+
+
 def test_the_result_counts_what_was_read_and_how(world, start, attempt):
     result = attempt(start()).result
     assert result["texts"] == TEXTS

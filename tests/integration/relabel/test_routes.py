@@ -58,6 +58,7 @@ def test_predictions_are_paged_and_found_by_text(client, world, attempt):
             break
     assert len({item["external_id"] for item in found}) == len(found) == 7 * PER_CASE
     assert set(found[0]["probabilities"]) == {"remorse", "family"}
+    assert {item["text_version"] for item in found} == {1}
     of_text = client.get(f"/corpora/{CORPUS}/texts/{found[3]['text_id']}/predictions").json()
     assert [(item["run_id"], item["probabilities"]) for item in of_text] == [
         (job.result["run"], found[3]["probabilities"])

@@ -122,9 +122,10 @@ def adapter_tar(texts: dict[str, tuple[str, str]]) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for fold, cases in enumerate(FOLD_CASES):
-            seen = [(case, content) for case, content in texts.values() if case not in cases]
+            seen = {name: text for name, text in texts.items() if text[0] not in cases}
+            groups, contents = zip(*seen.values(), strict=True)
             (folder / "folds" / str(fold)).mkdir(parents=True)
-            write_seen(folder / "folds" / str(fold), seen_of([c for _, c in seen], [g for g, _ in seen]))
+            write_seen(folder / "folds" / str(fold), seen_of(contents, groups, list(seen)))
         options = [{"key": key, "slope": 1.0, "intercept": 0.0, "threshold": 0.5} for key in OPTIONS]
         (folder / "calibration.json").write_text(json.dumps({"options": options, "softmax": []}))
         base = {"name": "minilm", "sha256": "b" * 64, "revision": "", "family": "bert"}
