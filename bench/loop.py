@@ -116,7 +116,8 @@ def run(client: Any, paragraphs: Paragraphs, file: Path, options: argparse.Names
     imported = stage(
         "import", lambda: loop.import_file(client, corpus, file, mapping_of(paragraphs.scheme), _quiet)
     )
-    training = {"folds": options.folds} if options.folds else {}
+    asked = {"folds": options.folds, "limit": options.train_rows, "time_budget_seconds": options.time_budget}
+    training = {name: value for name, value in asked.items() if value is not None}
     trained = stage("train", lambda: loop.train(client, corpus, _progress, seed=options.seed, **training))
     relabelled = stage(
         "relabel", lambda: loop.relabel(client, corpus, _progress, adapter=trained["result"]["adapter_id"])
@@ -220,6 +221,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=3581)
     parser.add_argument("--flip", type=float, default=0.05, help="share of cells flipped on purpose")
     parser.add_argument("--folds", type=int, default=None, help="default: chosen by Remand")
+    parser.add_argument(
+        "--train-rows", type=int, default=None, help="train on so many of the rows; default: all"
+    )
+    parser.add_argument(
+        "--time-budget",
+        type=float,
+        default=None,
+        help="seconds the training may take; cuts epochs, never folds",
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path, default=None, help="write the numbers here")
     return parser.parse_args(arguments)
