@@ -1,4 +1,4 @@
-"""What a fold model has seen: the groups, contents and near-duplicate signatures of its training part."""
+"""What a fold model has seen: the groups, ids, contents and near-duplicate signatures of its training part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.data.near_duplicates import Signatures, content_digests, seen_by, si
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one member learnt from, as digests: no text and no group name is kept."""
+    """What one member learnt from, as digests: no text, no text id and no group name is kept."""
 
     groups: frozenset[str]
     """sha256 (hex) of group keys."""
@@ -24,24 +24,31 @@ class Seen:
     """`content_digest` of texts."""
     signed: Signatures
     """uint32 (texts, permutations)."""
+    keys: frozenset[str] = frozenset()
+    """sha256 (hex) of text ids: what tells a text again whose content and group have both changed."""
 
 
-def group_digest(group: str) -> str:
-    """sha256 (hex) of a group key."""
-    return sha256(group.encode("utf-8", "surrogatepass")).hexdigest()
+def key_digest(key: str) -> str:
+    """sha256 (hex) of a group key or a text id."""
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def seen_of(texts: Sequence[str], groups: Sequence[str]) -> Seen:
-    """What a member that trained on these texts has seen."""
+def seen_of(texts: Sequence[str], groups: Sequence[str], keys: Sequence[str] = ()) -> Seen:
+    """What a member that trained on these texts, of these groups and ids, has seen."""
     return Seen(
-        frozenset(group_digest(group) for group in set(groups)),
+        frozenset(key_digest(group) for group in set(groups)),
         frozenset(content_digests(texts)),
         signatures(texts),
+        frozenset(key_digest(key) for key in keys),
     )
 
 
 def unseen(
-    seen: Seen, contents: Sequence[str], groups: Sequence[str | None], signed: Signatures
+    seen: Seen,
+    contents: Sequence[str],
+    groups: Sequence[str | None],
+    signed: Signatures,
+    keys: Sequence[str] | None = None,
 ) -> NDArray[np.bool_]:
     """Whether a member has seen neither a text, nor its group, nor a duplicate or near duplicate: bool (texts).
 
@@ -50,12 +57,16 @@ def unseen(
         contents: `content_digest` of each text.
         groups: group key of each text, None where it has none.
         signed: `signatures` of the texts, uint32 (texts, permutations).
+        keys: id of each text, where they are of the corpus that the member was trained on; the groups that the seen texts
+            have by now then count as seen, however the texts were grouped at training.
     """
-    digests = {group: None if group is None else group_digest(group) for group in set(groups)}
+    digests = {group: None if group is None else key_digest(group) for group in set(groups)}
+    same = [False] * len(contents) if keys is None else [key_digest(key) in seen.keys for key in keys]
+    familiar = {group for group, again in zip(groups, same, strict=True) if again} - {None}
     known = np.fromiter(
         (
-            content in seen.contents or digests[group] in seen.groups
-            for content, group in zip(contents, groups, strict=True)
+            again or content in seen.contents or digests[group] in seen.groups or group in familiar
+            for content, group, again in zip(contents, groups, same, strict=True)
         ),
         dtype=np.bool_,
         count=len(contents),
@@ -67,7 +78,7 @@ def unseen(
 
 def write_seen(folder: Path, seen: Seen) -> None:
     """Write seen.json and seen.npz."""
-    document = {"groups": sorted(seen.groups), "contents": sorted(seen.contents)}
+    document = {"groups": sorted(seen.groups), "contents": sorted(seen.contents), "keys": sorted(seen.keys)}
     (folder / "seen.json").write_text(json.dumps(document))
     np.savez(folder / "seen.npz", signatures=seen.signed)
 
@@ -77,4 +88,5 @@ def read_seen(folder: Path) -> Seen:
     document = json.loads((folder / "seen.json").read_text())
     with np.load(folder / "seen.npz", allow_pickle=False) as arrays:
         signed: Signatures = arrays["signatures"]
-    return Seen(frozenset(document["groups"]), frozenset(document["contents"]), signed)
+    keys = document.get("keys", ())  # adapters made before ids were kept
+    return Seen(frozenset(document["groups"]), frozenset(document["contents"]), signed, frozenset(keys))

@@ -115,7 +115,7 @@ def run_fold(
         "tfidf": wide_logits(tfidf, csr_matrix(material.counts[held_out])),
         "probe": probe_logits(material.features, data.labels, rows, held_out),
     }
-    seen = seen_of([data.texts[row] for row in rows], [data.groups[row] for row in rows])
+    seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
     facts = {
         "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(check),
         "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
