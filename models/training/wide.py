@@ -21,6 +21,7 @@ from models.scheme import MISSING, YES, Labels
 LEAST_TEXTS = 2
 """A term counts when it occurs in so many texts of the training part."""
 MOST_TERMS = 100_000
+"""Of these, the most frequent ones in the training part."""
 CROSSED_PARTS = 4
 _EDGE = 6.0
 """Logit of an option that a training part has only yes or only no of."""
@@ -29,10 +30,11 @@ _EDGE = 6.0
 def count_vocabulary(texts: Sequence[str]) -> tuple[tuple[str, ...], csr_matrix]:
     """Terms and their counts, float32 sparse (texts, terms), counted once for all folds.
 
-    What a fold's model uses of it is chosen and weighted on that fold's training part alone (`fit_wide`).
+    What a fold's model uses of it is chosen and weighted on that fold's training part alone (`fit_wide`); only terms that
+    no part could use are left out here.
     """
     counter = vectorizer()
-    counter.set_params(max_features=MOST_TERMS, min_df=min(LEAST_TEXTS, max(1, len(texts))))
+    counter.set_params(min_df=min(LEAST_TEXTS, max(1, len(texts))))
     try:
         counts = counter.fit_transform(texts)
     except ValueError:  # no term at all: numbers-only or empty texts
@@ -51,7 +53,7 @@ def fit_wide(counts: csr_matrix, labels: Labels, rows: Rows, seed: int) -> Wide:
     """
     part = csr_matrix(counts[rows])
     texts_with = np.bincount(part.indices, minlength=part.shape[1])
-    columns = np.flatnonzero(texts_with >= min(LEAST_TEXTS, max(1, len(rows)))).astype(np.int32)
+    columns = _chosen_terms(part, texts_with >= min(LEAST_TEXTS, max(1, len(rows))))
     idf = (np.log((1 + len(rows)) / (1 + texts_with[columns])) + 1).astype(np.float32)
     features = tfidf(part, columns, idf)
     options = labels.shape[1]
@@ -108,6 +110,14 @@ def prune_vocabulary(terms: Sequence[str], members: Sequence[Wide]) -> tuple[tup
 def wide_document(terms: Sequence[str]) -> dict[str, object]:
     """wide.json: the vocabulary that all members share, and how texts are read."""
     return {"ngrams": list(NGRAMS), "lowercase": True, "sublinear": True, "norm": "l2", "terms": list(terms)}
+
+
+def _chosen_terms(part: csr_matrix, usable: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Columns of the MOST_TERMS most frequent usable terms of a training part, in rising order."""
+    columns = np.flatnonzero(usable)
+    frequency = np.bincount(part.indices, weights=part.data, minlength=part.shape[1])[columns]
+    kept = np.argsort(-frequency, kind="stable")[:MOST_TERMS]
+    return np.sort(columns[kept]).astype(np.int32)
 
 
 def _fit_option(
