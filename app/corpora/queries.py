@@ -29,9 +29,20 @@ _REFERENCED = """
     SELECT blob_digest FROM label_snapshots WHERE corpus_id {is} :id
     UNION SELECT blob_digest FROM adapters WHERE corpus_id {is} :id
     UNION SELECT frame_blob FROM audit_samples WHERE corpus_id {is} :id
+    UNION SELECT texts_blob FROM relabel_runs WHERE corpus_id {is} :id
+    UNION SELECT embeddings_blob FROM relabel_runs WHERE corpus_id {is} :id AND embeddings_blob IS NOT NULL
     UNION SELECT params->>'blob' FROM jobs WHERE corpus_id {is} :id AND params->>'blob' IS NOT NULL
     UNION SELECT result->>'rejected_blob' FROM jobs WHERE corpus_id {is} :id AND result->>'rejected_blob' IS NOT NULL
 """
+
+_DELETION = (
+    "UPDATE corpora SET promoted_adapter_id = NULL WHERE id = :id",
+    "DELETE FROM relabel_runs WHERE corpus_id = :id",
+    "DELETE FROM annotations a USING texts t WHERE t.id = a.text_id AND t.corpus_id = :id",
+    "DELETE FROM adapters WHERE corpus_id = :id",
+    "DELETE FROM corpora WHERE id = :id",
+)
+"""What refers to a corpus's rows without a cascade goes first; the last one takes the rest with it."""
 
 
 def find_corpus(session: AnySession, reference: str) -> Corpus:
@@ -109,13 +120,8 @@ def delete_corpus(session: WriteSession, corpus: Corpus, actor: str) -> list[str
     Their files are deleted by the caller once the transaction has been committed.
     """
     candidates = list(session.scalars(text(_REFERENCED.format(**{"is": "="})), {"id": corpus.id}))
-    session.execute(text("UPDATE corpora SET promoted_adapter_id = NULL WHERE id = :id"), {"id": corpus.id})
-    session.execute(
-        text("DELETE FROM annotations a USING texts t WHERE t.id = a.text_id AND t.corpus_id = :id"),
-        {"id": corpus.id},
-    )
-    session.execute(text("DELETE FROM adapters WHERE corpus_id = :id"), {"id": corpus.id})
-    session.execute(text("DELETE FROM corpora WHERE id = :id"), {"id": corpus.id})
+    for statement in _DELETION:
+        session.execute(text(statement), {"id": corpus.id})
     session.add(
         AuditLog(actor=actor, action="corpus.delete", object_id=corpus.id, detail={"name": corpus.name})
     )

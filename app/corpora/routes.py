@@ -39,7 +39,7 @@ from app.http.etags import IfMatch, etag_of, require_match
 from app.http.idempotency import Idempotent
 from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from app.http.problems import Invalid, NotFound
-from app.http.security import Admin, Reader, require_unscoped
+from app.http.security import Admin, Reader, forget_credentials, require_unscoped
 from app.settings import get_settings
 from models.scheme import Scheme
 
@@ -121,6 +121,7 @@ def delete(corpus_id: CorpusRef, caller: Admin) -> Response:
     with writing() as session:
         digests = delete_corpus(session, corpus_for(session, corpus_id, caller), caller.name)
     # Only what the committed transaction let go of is deleted: a crash here leaves files, never rows without files.
+    forget_credentials()
     blobs = BlobStore(get_settings().blob_root)
     for digest in digests:
         blobs.delete(digest)

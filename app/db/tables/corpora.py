@@ -106,7 +106,7 @@ class Text(Base):
     corpus_id: Mapped[str] = mapped_column(ForeignKey("corpora.id", ondelete="CASCADE"))
     external_id: Mapped[str]
     current_version_id: Mapped[int | None] = mapped_column(
-        ForeignKey("text_versions.id", use_alter=True, deferrable=True, initially="DEFERRED")
+        ForeignKey("text_versions.id", use_alter=True, deferrable=True, initially="DEFERRED"), index=True
     )
     given_split: Mapped[str | None]
     groups: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -155,7 +155,9 @@ class Annotation(Base):
     )
     id: Mapped[Number]
     text_id: Mapped[int] = mapped_column(ForeignKey("texts.id", ondelete="CASCADE"))
-    text_version_id: Mapped[int] = mapped_column(ForeignKey("text_versions.id", ondelete="CASCADE"))
+    text_version_id: Mapped[int] = mapped_column(
+        ForeignKey("text_versions.id", ondelete="CASCADE"), index=True
+    )
     question_id: Mapped[int] = mapped_column(ForeignKey("questions.id", ondelete="CASCADE"))
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
     team: Mapped[str | None]

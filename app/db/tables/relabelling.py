@@ -41,7 +41,7 @@ class Prediction(Base):
     __tablename__ = "predictions"
     run_id: Mapped[str] = mapped_column(ForeignKey("relabel_runs.id", ondelete="CASCADE"), primary_key=True)
     text_version_id: Mapped[int] = mapped_column(
-        ForeignKey("text_versions.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("text_versions.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     probabilities: Mapped[list[float]]
     held_out: Mapped[bool]
@@ -73,7 +73,7 @@ class Suspicion(Base):
     __tablename__ = "suspicions"
     ranking_id: Mapped[str] = mapped_column(ForeignKey("rankings.id", ondelete="CASCADE"), primary_key=True)
     text_version_id: Mapped[int] = mapped_column(
-        ForeignKey("text_versions.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("text_versions.id", ondelete="CASCADE"), primary_key=True, index=True
     )
     suspicion: Mapped[list[float]]
 

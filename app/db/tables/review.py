@@ -80,7 +80,9 @@ class AuditSampleText(Base):
     audit_sample_id: Mapped[str] = mapped_column(
         ForeignKey("audit_samples.id", ondelete="CASCADE"), primary_key=True
     )
-    text_id: Mapped[int] = mapped_column(ForeignKey("texts.id", ondelete="CASCADE"), primary_key=True)
+    text_id: Mapped[int] = mapped_column(
+        ForeignKey("texts.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
     reading_order: Mapped[int]
     stratum: Mapped[str] = mapped_column(server_default="")
     inclusion: Mapped[float] = mapped_column(REAL)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, PrimaryKeyConstraint, UniqueConstraint, create_engine
 
 from app.db.session import sqlalchemy_url
 from app.db.tables import Base
@@ -49,3 +49,17 @@ def test_the_audit_log_cannot_be_rewritten(database: str) -> None:
         connection.execute("INSERT INTO audit_log (actor, action) VALUES ('somebody', 'something')")
         with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="append-only"):
             connection.execute("DELETE FROM audit_log")
+
+
+def test_what_refers_to_bulk_rows_has_an_index() -> None:
+    """Deleting a text must not look through every annotation, prediction and suspicion there is."""
+    for table in Base.metadata.tables.values():
+        leading = {next(iter(index.columns)).name for index in table.indexes}
+        leading |= {
+            next(iter(constraint.columns)).name
+            for constraint in table.constraints
+            if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint) and len(constraint.columns)
+        }
+        for key in table.foreign_keys:
+            if key.column.table.name in {"texts", "text_versions", "disagreements"}:
+                assert key.parent.name in leading, f"{table.name}.{key.parent.name}"
