@@ -99,7 +99,8 @@ def promote_if_better(session: WriteSession, corpus_id: str, adapter: Adapter, a
     if corpus.promoted_adapter_id == adapter.id:
         return Promotion(True, "The same adapter is promoted already.")
     present = session.get(Adapter, corpus.promoted_adapter_id) if corpus.promoted_adapter_id else None
-    decision = promotion(adapter.report, present.report if present is not None else None)
+    lacking = [key for key in present.option_keys if key not in adapter.option_keys] if present else []
+    decision = promotion(adapter.report, present.report if present is not None else None, lacking)
     if decision.promoted:
         promote(session, corpus, adapter, actor, decision.reason)
     return decision

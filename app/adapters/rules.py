@@ -31,14 +31,28 @@ def beats_baselines(report: Mapping[str, Any]) -> bool:
     return report.get("verdict", {}).get("beats_baselines") is True
 
 
-def promotion(report: Mapping[str, Any], present: Mapping[str, Any] | None) -> Promotion:
-    """Promote what beats both baselines and is not worse than the promoted adapter (its report; None: there is none)."""
+def promotion(
+    report: Mapping[str, Any], present: Mapping[str, Any] | None, lacking: Sequence[str] = ()
+) -> Promotion:
+    """Promote what beats both baselines and is not worse than the promoted adapter.
+
+    Args:
+        report: of the new adapter.
+        present: report of the promoted one; None: there is none.
+        lacking: options that the promoted one answers and the new one does not; callers would miss them.
+    """
     sentence = str(report.get("verdict", {}).get("sentence", "")).strip()
     if not beats_baselines(report):
         why = f": {sentence}" if sentence else "."
         return Promotion(False, f"Not promoted, because it does not beat both baselines{why}")
     if present is None:
         return Promotion(True, "Promoted: it beats both baselines, and the corpus had no promoted adapter.")
+    if lacking:
+        return Promotion(
+            False,
+            f"Not promoted by itself: the promoted adapter also answers {len(lacking)} options that this one does not, such as "
+            f"{lacking[0]!r}. Promote it by hand if they are no longer wanted.",
+        )
     new, old = macro_f1(report), macro_f1(present)
     if new is not None and old is not None and new < old:
         return Promotion(

@@ -34,6 +34,13 @@ def test_what_beats_the_baselines_and_is_not_worse_is_promoted(
     assert decision.reason.startswith("Promoted" if promoted else "Not promoted")
 
 
+def test_an_adapter_of_fewer_options_does_not_replace_one_of_more() -> None:
+    """A high score on one easy option is no reason to stop answering the others."""
+    decision = promotion(report(0.9), report(0.5), ["remorse"])
+    assert not decision.promoted
+    assert "'remorse'" in decision.reason
+
+
 def test_the_reason_quotes_the_report() -> None:
     assert "It is so." in promotion(report(0.6, beats=False), None).reason
     assert "0.400" in promotion(report(0.4), report(0.5)).reason
