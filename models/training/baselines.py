@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,17 +11,23 @@ from models.encoder.batches import Rows
 from models.encoder.forward import embed
 from models.encoder.load import Encoder
 from models.scheme import Labels, Scheme
-from models.training.linear import fit_linear
+from models.training.linear import choose_penalty, fit_linear
 
 _SHARPNESS = 10.0
 """Cosine similarities lie within a few tenths; as logits they are spread by this factor before calibration."""
 
 
 def probe_logits(
-    features: NDArray[np.float32], labels: Labels, rows: Rows, held_out: Rows
+    features: NDArray[np.float32],
+    labels: Labels,
+    groups: Sequence[str],
+    rows: Rows,
+    held_out: Rows,
+    seed: int,
 ) -> NDArray[np.float32]:
-    """Logits of a linear probe on frozen embeddings, fitted on `rows`: float32 (held_out, options)."""
-    return fit_linear(features[rows], labels[rows]).logits(features[held_out])
+    """Logits of a linear probe on frozen embeddings, its penalty chosen within `rows`: float32 (held_out, options)."""
+    penalty = choose_penalty(features[rows], labels[rows], [groups[row] for row in rows], seed)
+    return fit_linear(features[rows], labels[rows], penalty).logits(features[held_out])
 
 
 def untrained_logits(

@@ -11,63 +11,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.adapters.head import Head
-from models.adapters.member import cpu_state
 from models.encoder.attention import use_products
 from models.encoder.batches import Rows, shuffled_batches, token_batches
 from models.encoder.load import Encoder
-from models.encoder.lora import copy_layers, lora_state, with_lora
+from models.encoder.lora import copy_layers, with_lora
 from models.encoder.trunk import Trunk, upper_sums
-from models.scheme import MISSING, YES, Labels, Scheme
+from models.scheme import MISSING, YES, Scheme
 from models.training.checkpoint import load_state, save_state
 from models.training.errors import TrainingStoppedError
-from models.training.linear import Linear, fit_linear
-from models.training.loss import Loss, loss_for, masked_loss, trainable
+from models.training.loss import Loss, loss_for, masked_loss
 from models.training.metrics import average_precision
+from models.training.state import Run, best_weights, restore, run_state
+from models.training.task import FitSettings, FitTask, new_head, warm_head
 
 WARM_UP = 0.06
 CLIP = 1.0
-HEAD_HIDDEN = 128
-
-
-@dataclass(frozen=True, slots=True)
-class FitSettings:
-    """How members are fitted; the same for all of them."""
-
-    rank: int
-    learning_rate: float
-    epochs: int
-    """At most so many."""
-    patience: int
-    """Epochs without improvement after which a fit with an inner split ends."""
-    batch_tokens: int
-    lora: bool = True
-    head_hidden: int = HEAD_HIDDEN
-    dropout: float = 0.1
-    head_rate: float = 0.3
-    """Learning rate of the head as a share of LoRA's: it starts where logistic regression ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class FitTask:
-    """One member to fit. Row numbers count texts of the trunk."""
-
-    name: str
-    fit_rows: Rows
-    check_rows: Rows
-    """The inner split that epochs are chosen on; empty for the final fit."""
-    labels: Labels
-    """int8 (texts, options)."""
-    wide: NDArray[np.float32] | None
-    """float32 (texts, options): crossed logits at this member's training rows."""
-    features: NDArray[np.float32]
-    """float32 (texts, features): pooled layers of the plain base model."""
-    seed: int
-    epochs: int
-    """Stop after so many, whatever `FitSettings.epochs` says of the schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +40,6 @@ class Fitted:
     best_epoch: int
     history: tuple[dict[str, Any], ...]
     """One entry per epoch: losses, inner macro average precision, seconds, tokens."""
-
-
-@dataclass(slots=True)
-class Run:
-    """The moving parts of one fit."""
-
-    upper: nn.ModuleList
-    head: Head
-    optimizer: torch.optim.Optimizer
-    order: np.random.Generator
-    epoch: int
-    best: float
-    best_epoch: int
-    best_state: dict[str, dict[str, Tensor]]
-    history: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +61,16 @@ def fit_member(
     Raises:
         TrainingStoppedError: `should_stop` said so; the last whole epoch is in the checkpoint.
     """
-    loss = loss_for(task.labels[task.fit_rows], scheme, encoder.device)
+    loss = loss_for(task.labels[task.fit_rows], scheme, task.penalty, encoder.device)
     run = _start(encoder, trunk, task, settings)
     saved = load_state(checkpoint)
     if saved is not None:
-        _restore(run, saved)
+        restore(run, saved)
     else:
         _judge(encoder, trunk, task, settings, loss, run, {"epoch": 0})
     while run.epoch < task.epochs and not _patience_lost(run, task, settings):
         _one_epoch(encoder, trunk, task, settings, loss, run, signals)
-        save_state(checkpoint, _state(run))
+        save_state(checkpoint, run_state(run))
         signals.epoch_done(run.history[-1])
     return Fitted(run.best_state["lora"], run.best_state["head"], run.best_epoch, tuple(run.history))
 
@@ -133,7 +79,7 @@ def measure_step(
     encoder: Encoder, trunk: Trunk, scheme: Scheme, task: FitTask, settings: FitSettings, steps: int
 ) -> int:  # fmt: skip
     """Take some optimizer steps of a throw-away member and return the tokens they read."""
-    loss = loss_for(task.labels[task.fit_rows], scheme, encoder.device)
+    loss = loss_for(task.labels[task.fit_rows], scheme, task.penalty, encoder.device)
     run = _start(encoder, trunk, task, settings, warm=False)
     lengths = trunk.windows.text_lengths
     batches = shuffled_batches(lengths, settings.batch_tokens, run.order, task.fit_rows)[:steps]
@@ -145,31 +91,6 @@ def measure_step(
 def steps_per_epoch(trunk: Trunk, rows: Rows, budget: int) -> int:
     """Optimizer steps of an epoch, near enough for the schedule."""
     return max(1, len(token_batches(trunk.windows.text_lengths[rows], budget)))
-
-
-def new_head(task: FitTask, settings: FitSettings) -> Head:
-    """A head of the right shape, not yet warm."""
-    return Head(task.features.shape[1], task.labels.shape[1], settings.head_hidden, settings.dropout)
-
-
-def warm_head(task: FitTask, settings: FitSettings) -> Head:
-    """A head that starts as the one-vs-rest logistic regression on frozen embeddings and crossed wide logits."""
-    labels = task.labels[task.fit_rows]
-    wide = None if task.wide is None else task.wide[task.fit_rows]
-    start = fit_linear(task.features[task.fit_rows], labels, wide)
-    head = new_head(task, settings)
-    with torch.no_grad():
-        _copy_linear(head, start)
-        head.fixed.copy_(torch.from_numpy(fixed_logits(labels)))
-    return head
-
-
-def fixed_logits(labels: Labels) -> NDArray[np.float32]:
-    """The logit of the smoothed prevalence for options that cannot be trained, NaN for the others: float32 (options)."""
-    positives = (labels == YES).sum(axis=0) + 0.5
-    negatives = ((labels != MISSING) & (labels != YES)).sum(axis=0) + 0.5
-    prior = np.log(positives / negatives)
-    return np.where(trainable(labels), np.nan, prior).astype(np.float32)
 
 
 def text_logits(trunk: Trunk, upper: nn.ModuleList, head: Head, rows: Rows, wide: Tensor) -> Tensor:
@@ -242,7 +163,7 @@ def _judge(
     run.history.append(entry)
     if score < run.best:
         run.best, run.best_epoch = score, run.epoch
-        run.best_state = _weights(run, encoder, trunk)
+        run.best_state = best_weights(run, encoder, trunk)
 
 
 def _step(encoder: Encoder, trunk: Trunk, task: FitTask, loss: Loss, run: Run, rows: Rows) -> float:
@@ -307,47 +228,3 @@ def schedule(step: int, steps: int) -> float:
 
 def _patience_lost(run: Run, task: FitTask, settings: FitSettings) -> bool:
     return len(task.check_rows) > 0 and run.epoch - run.best_epoch >= settings.patience
-
-
-def _copy_linear(head: Head, start: Linear) -> None:
-    head.mean.copy_(torch.from_numpy(start.mean))
-    head.spread.copy_(torch.from_numpy(start.spread))
-    head.linear.weight.copy_(torch.from_numpy(start.weights.T))
-    head.linear.bias.copy_(torch.from_numpy(start.bias))
-    head.wide_scale.copy_(torch.from_numpy(start.wide_scale))
-
-
-def _weights(run: Run, encoder: Encoder, trunk: Trunk) -> dict[str, dict[str, Tensor]]:
-    lora = {
-        name: value.clone() for name, value in lora_state(run.upper, encoder.layer_path, trunk.depth).items()
-    }
-    return {"lora": lora, "head": cpu_state(run.head)}
-
-
-def _trained(run: Run) -> dict[str, Tensor]:
-    named = [(f"upper.{name}", value) for name, value in run.upper.named_parameters() if value.requires_grad]
-    return dict(named + [(f"head.{name}", value) for name, value in run.head.state_dict().items()])
-
-
-def _state(run: Run) -> dict[str, Any]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {
-        "trained": {name: value.detach().cpu() for name, value in _trained(run).items()},
-        "optimizer": run.optimizer.state_dict(),
-        "rng": {"torch": torch.get_rng_state(), "cuda": cuda, "order": run.order.bit_generator.state},
-        "epoch": run.epoch, "best": run.best, "best_epoch": run.best_epoch,
-        "best_state": run.best_state, "history": run.history,
-    }  # fmt: skip
-
-
-def _restore(run: Run, saved: dict[str, Any]) -> None:
-    with torch.no_grad():
-        for name, value in _trained(run).items():
-            value.copy_(saved["trained"][name])
-    run.optimizer.load_state_dict(saved["optimizer"])
-    torch.set_rng_state(saved["rng"]["torch"])
-    if saved["rng"]["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(saved["rng"]["cuda"])
-    run.order.bit_generator.state = saved["rng"]["order"]
-    run.epoch, run.best, run.best_epoch = saved["epoch"], saved["best"], saved["best_epoch"]
-    run.best_state, run.history = saved["best_state"], saved["history"]

@@ -26,9 +26,11 @@ from models.encoder.trunk import Trunk, text_means, window_sums
 from models.scheme import MISSING
 from models.training.baselines import probe_logits
 from models.training.errors import TrainingRefusedError
-from models.training.fit import FitSettings, FitTask, Fitted, Signals, fit_member
+from models.training.fit import Fitted, Signals, fit_member
 from models.training.inputs import TrainingSet
+from models.training.linear import choose_penalty
 from models.training.plan import INNER_SHARE
+from models.training.task import FitSettings, FitTask
 from models.training.wide import crossed_logits, fit_wide
 
 READINGS = ("model", "tfidf", "probe")
@@ -113,11 +115,11 @@ def run_fold(
     logits = {
         "model": member_logits(material, weights, held_out),
         "tfidf": wide_logits(tfidf, csr_matrix(material.counts[held_out])),
-        "probe": probe_logits(material.features, data.labels, rows, held_out),
+        "probe": probe_logits(material.features, data.labels, data.groups, rows, held_out, seed),
     }
     seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
     facts = {
-        "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(check),
+        "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(check), "penalty": task.penalty,
         "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
     }  # fmt: skip
     return MemberResult(weights, logits, seen, facts)
@@ -130,7 +132,7 @@ def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signa
     wide = fit_wide(material.counts, data.labels, rows, data.request.seed) if data.request.wide else None
     task = _task(material, "final", rows, crossed_wide(material, rows) if wide else None)
     fitted = _fit(material, replace(task, epochs=epochs), checkpoints / "fit-final.pt", signals)
-    facts = {"rows": len(rows), "best_epoch": epochs, "epochs": list(fitted.history)}
+    facts = {"rows": len(rows), "penalty": task.penalty, "best_epoch": epochs, "epochs": list(fitted.history)}
     return MemberResult(Weights(fitted.lora, fitted.head, wide), {}, None, facts)
 
 
@@ -187,6 +189,8 @@ def read_result(folder: Path) -> MemberResult:
 
 def _task(material: Material, name: str, rows: Rows, wide: NDArray[np.float32] | None) -> FitTask:
     data = material.data
+    groups = [data.groups[row] for row in rows]
+    beside = None if wide is None else wide[rows]
     return FitTask(
         name=name,
         fit_rows=rows,
@@ -194,6 +198,7 @@ def _task(material: Material, name: str, rows: Rows, wide: NDArray[np.float32] |
         labels=data.labels,
         wide=wide,
         features=material.features,
+        penalty=choose_penalty(material.features[rows], data.labels[rows], groups, data.request.seed, beside),
         seed=data.request.seed,
         epochs=material.settings.epochs,
     )

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from models.scheme import MISSING, YES, Labels, Scheme
 from models.training.calibration import choose_one_columns
-from models.training.linear import PENALTY, positive_weights
+from models.training.linear import positive_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Loss:
     """Weight of half the squared head weights: the warm start's penalty, per decided cell."""
 
 
-def loss_for(labels: Labels, scheme: Scheme, device: torch.device) -> Loss:
-    """The loss for a training part's labels, int8 (rows, options)."""
+def loss_for(labels: Labels, scheme: Scheme, penalty: float, device: torch.device) -> Loss:
+    """The loss for a training part's labels, int8 (rows, options), with the penalty its warm start was fitted under."""
     choices = choose_one_columns(scheme)
     chosen = {column for columns in choices for column in columns}
     return Loss(
@@ -40,7 +40,7 @@ def loss_for(labels: Labels, scheme: Scheme, device: torch.device) -> Loss:
         torch.from_numpy(trainable(labels).astype(np.float32)).to(device),
         tuple(column for column in range(labels.shape[1]) if column not in chosen),
         choices,
-        PENALTY / max(1, int((labels != MISSING).sum())),
+        penalty / max(1, int((labels != MISSING).sum())),
     )
 
 

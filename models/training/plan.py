@@ -13,16 +13,18 @@ from models.encoder.batches import CPU_BUDGET, GPU_BUDGET
 from models.encoder.load import Encoder
 from models.encoder.trunk import Trunk
 from models.training.errors import TrainingRefusedError
-from models.training.fit import FitSettings, FitTask, measure_step
+from models.training.fit import measure_step
 from models.training.inputs import TrainingSet
+from models.training.linear import PENALTIES
 from models.training.request import TrainRequest
+from models.training.task import FitSettings, FitTask
 
 AUTO_FOLDS = 5
 AUTO_EPOCHS = 3
 INNER_SHARE = 0.12
 """Share of a fold's training part that epochs are chosen on."""
 AUTO_TOKENS = 256
-AUTO_RATE = 1e-3
+AUTO_RATE = 3e-4
 MOST_WINDOWS = 8
 """Windows of a text that training reads; prediction reads all."""
 PATIENCE = 1
@@ -148,7 +150,9 @@ def measured_speed(encoder: Encoder, trunk: Trunk, data: TrainingSet, settings: 
     rng = torch.get_rng_state()
     rows = np.arange(trunk.windows.texts, dtype=np.int64)
     features = np.zeros((trunk.windows.texts, len(trunk.pooled) * encoder.hidden_size), dtype=np.float32)
-    task = FitTask("estimate", rows, rows[:0], data.labels, None, features, data.request.seed, 1)
+    task = FitTask(
+        "estimate", rows, rows[:0], data.labels, None, features, PENALTIES[0], data.request.seed, 1
+    )
     began = time.monotonic()
     tokens = measure_step(encoder, trunk, data.scheme, task, settings, _MEASURED_STEPS)
     torch.set_rng_state(rng)
