@@ -15,7 +15,7 @@ from app.http import keys, sessions
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.keys import Role
-from app.http.problems import NotFound
+from app.http.problems import Forbidden, NotFound
 from app.http.schemas import AnswerModel, RequestModel
 from app.http.security import Admin, Reader, forget_credentials, require_unscoped
 from app.settings import get_settings
@@ -164,10 +164,12 @@ def sign_in(token: Annotated[str, Query(max_length=200)], db: WriteDB) -> Respon
     status_code=303,
     summary="Sign a browser in with a key",
     response_class=RedirectResponse,
-    responses=problems(401, 422),
+    responses=problems(401, 403, 422),
 )
-def sign_in_with_key(key: Annotated[str, Form(max_length=200)], db: WriteDB) -> Response:
+def sign_in_with_key(request: Request, key: Annotated[str, Form(max_length=200)], db: WriteDB) -> Response:
     """The sign-in form: an API key becomes a session with a fresh cookie."""
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        raise Forbidden("Another site sent this form: open Remand's own sign-in page.", slug="csrf")
     return _signed_in(sessions.sign_in_with_key(db, key))
 
 

@@ -20,17 +20,16 @@ from app.http.problems import Problem, Unavailable
 _log = structlog.get_logger("remand.http")
 _DISK_FULL = "53100"
 _SLUGS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed"}
+_NO_OBJECT = {"model_attributes_type", "model_type", "dict_type"}
 _TITLES = {404: "There is no such thing", 405: "The address does not take this method"}
 
 
 def install_problem_answers(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
-    app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(OSError, _on_os_error)
-    app.add_exception_handler(DBAPIError, _on_database_error)
-    app.add_exception_handler(PoolTimeout, _on_database_error)
+    for kind in (Problem, OSError, DBAPIError, PoolTimeout):
+        app.add_exception_handler(kind, _on_error)
 
 
 def problem_response(problem: Problem) -> Response:
@@ -49,6 +48,15 @@ def pointer(location: tuple[Any, ...]) -> str:
     return str(location[-1])
 
 
+def plain_words(kind: str, message: str) -> str:
+    """Pydantic's message for a kind of error, in words of our own where its own do not help."""
+    if kind == "json_invalid":
+        return "The body is not valid JSON."
+    if kind == "extra_forbidden":
+        return "There is no such field."
+    return message.removeprefix("Value error, ")
+
+
 def frames(error: BaseException) -> list[str]:
     """Where an error arose, without its message or any value: messages may quote texts."""
     return [
@@ -57,9 +65,19 @@ def frames(error: BaseException) -> list[str]:
     ]
 
 
-async def _on_problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return problem_response(error)
+async def _on_error(_request: Request, error: Exception) -> Response:
+    return answer_for(error)
+
+
+def answer_for(error: Exception) -> Response:
+    """The answer for an error: a problem says it itself, a full disk is 507, an unreachable database 503, anything else 500."""
+    if isinstance(error, Problem):
+        return problem_response(error)
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+        return _no_space(errno.errorcode[error.errno])
+    if isinstance(error, DBAPIError | PoolTimeout):
+        return _database_error(error)
+    return unexpected(error)
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
@@ -82,8 +100,10 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
 async def _on_http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code
+    detail, field = _http_words(error)
     problem = Problem(
-        "There is nothing at this address." if status == 404 else str(error.detail),
+        detail,
+        field=field,
         slug=_SLUGS.get(status, "http-error"),
         status=status,
         headers=error.headers,
@@ -92,13 +112,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
     return problem_response(problem)
 
 
-async def _on_os_error(_request: Request, error: Exception) -> Response:
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
-        return _no_space(errno.errorcode[error.errno])
-    return unexpected(error)
-
-
-async def _on_database_error(_request: Request, error: Exception) -> Response:
+def _database_error(error: Exception) -> Response:
     sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     if sqlstate == _DISK_FULL:
         return _no_space(sqlstate)
@@ -136,13 +150,24 @@ def _no_space(code: str) -> Response:
     return problem_response(problem)
 
 
+def _http_words(error: HTTPException) -> tuple[str, str | None]:
+    """What the framework refused, and the field at fault."""
+    if error.status_code == 404:
+        return "There is nothing at this address.", None
+    if error.status_code == 405:
+        return f"This address takes {(error.headers or {}).get('Allow', 'other methods')}.", None
+    if error.status_code == 400 and isinstance(error.__cause__, UnicodeDecodeError):
+        return f"The body is not valid UTF-8 (byte {error.__cause__.start + 1}): send JSON in UTF-8.", "body"
+    return str(error.detail), None
+
+
 def _field(item: dict[str, Any]) -> str:
-    return "body" if item["type"] == "json_invalid" else pointer(item["loc"])
+    return "body" if item["type"] == "json_invalid" or item["loc"] == ("body",) else pointer(item["loc"])
 
 
 def _words(item: dict[str, Any]) -> str:
-    if item["type"] == "json_invalid":
-        return "The body is not valid JSON."
-    if item["type"] == "extra_forbidden":
-        return "There is no such field."
-    return str(item["msg"]).removeprefix("Value error, ")
+    if item["loc"] == ("body",) and item["type"] == "missing":
+        return "There is no body: send a JSON object."
+    if item["loc"] == ("body",) and item["type"] in _NO_OBJECT:
+        return "The body is no JSON object, or it was not sent with `Content-Type: application/json`."
+    return plain_words(item["type"], item["msg"])

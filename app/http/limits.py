@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.answers import problem_response
 from app.http.problems import Invalid, Problem, TooLarge
+from app.http.security import authenticate
 from app.settings import get_settings
 
 UPLOADS = re.compile(r"/(corpora/[^/]+/imports|adapters)/?")
@@ -16,7 +18,7 @@ UPLOADS = re.compile(r"/(corpora/[^/]+/imports|adapters)/?")
 
 
 class RequestLimits:
-    """ASGI middleware: answers 413 for a body over its limit, however it is sent, and 422 for a path that no text can hold."""
+    """ASGI middleware: answers 413 for a body over its limit, however it is sent, 422 for a path that no text can hold, 401 for an upload by nobody."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,6 +32,9 @@ class RequestLimits:
         try:
             _check_address(scope)
             _check_announced(scope, limit)
+            if _is_upload(scope):
+                # FastAPI reads a form before it looks at dependencies: nobody unknown fills the disk meanwhile.
+                await authenticate(Request(scope))
         except Problem as problem:
             await problem_response(problem)(scope, receive, send)
             return
@@ -68,8 +73,11 @@ async def _counted(app: ASGIApp, scope: Scope, receive: Receive, send: Send, lim
 
 def _limit(scope: Scope) -> int:
     settings = get_settings()
-    upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"])
-    return settings.max_upload_bytes if upload else settings.max_body_bytes
+    return settings.max_upload_bytes if _is_upload(scope) else settings.max_body_bytes
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
 
 
 def _check_announced(scope: Scope, limit: int) -> None:

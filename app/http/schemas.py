@@ -18,7 +18,10 @@ class RequestModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _storable(cls, data: Any) -> Any:
-        check_storable(data)
+        try:
+            check_storable(data)
+        except RecursionError:
+            raise Invalid("The body is nested too deeply.", field="body") from None
         return data
 
 

@@ -55,26 +55,32 @@ async def principal(
     _session: Annotated[object, Depends(_cookie)],
 ) -> Principal:
     """The caller, by API key or browser session; Unauthorized when neither is valid, Forbidden when an edit by a browser lacks its CSRF token."""
-    header = request.headers.get("authorization")
-    if header is not None:
-        kind, _, secret = header.partition(" ")
-        credential = (
-            await _look_up(keys.secret_hmac("key", secret.strip()), by_session=False)
-            if kind.lower() == "bearer"
-            else None
-        )
-        if credential is None:
-            raise _unauthorized("The API key is unknown or revoked. Send `Authorization: Bearer rmd_…`.")
-    else:
-        cookie = request.cookies.get(COOKIE)
-        credential = await _look_up(keys.secret_hmac("session", cookie), by_session=True) if cookie else None
-        if credential is None:
-            raise _unauthorized(
-                "Send an API key as `Authorization: Bearer rmd_…`, or sign in with a one-time link."
-            )
+    credential = await authenticate(request)
+    if request.headers.get("authorization") is None:
         await _check_csrf(request, credential)
     request.state.csrf = credential.csrf
     return Principal(credential.key_id, credential.name, credential.role, credential.corpus_id)
+
+
+async def authenticate(request: Request) -> keys.Credential:
+    """The key or session that a request carries, by its headers alone; Unauthorized when there is none in force."""
+    header = request.headers.get("authorization")
+    if header is not None:
+        kind, _, secret = header.partition(" ")
+        known = kind.lower() == "bearer"
+        credential = (
+            await _look_up(keys.secret_hmac("key", secret.strip()), by_session=False) if known else None
+        )
+        if credential is None:
+            raise _unauthorized("The API key is unknown or revoked. Send `Authorization: Bearer rmd_…`.")
+        return credential
+    cookie = request.cookies.get(COOKIE)
+    credential = await _look_up(keys.secret_hmac("session", cookie), by_session=True) if cookie else None
+    if credential is None:
+        raise _unauthorized(
+            "Send an API key as `Authorization: Bearer rmd_…`, or sign in with a one-time link."
+        )
+    return credential
 
 
 def _require(role: Role):  # type: ignore[no-untyped-def]  # a dependency, read by FastAPI

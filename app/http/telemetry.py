@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.answers import unexpected
+from app.http.answers import answer_for
 from app.settings import get_settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -85,7 +85,7 @@ class Telemetry:
             try:
                 await self._app(scope, receive, sending)
             except Exception as error:  # noqa: BLE001  # the last place that can answer; the place of the error is logged
-                answer = unexpected(error)
+                answer = answer_for(error)
                 if status is None:
                     await answer(scope, receive, sending)
             finally:

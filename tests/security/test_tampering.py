@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from app.http.paging import decode_cursor, encode_cursor
 from app.http.problems import Invalid
 from app.settings import get_settings
-from tests.api import bearer
+from tests.api import Keys, bearer
 from tests.imports import Imports
 
 SECRET_WORDS = "Dear judge, my daughter Annabel has asthma"
@@ -134,3 +135,47 @@ def test_a_zip_that_unpacks_to_too_much(imports: Imports, monkeypatch: pytest.Mo
     monkeypatch.setenv("REMAND_MAX_UPLOAD_BYTES", "1000000")
     get_settings.cache_clear()
     assert imports.failure(file.getvalue(), name="x.xlsx")["code"] == "too-large"
+
+
+def test_uploads_by_nobody_are_not_read(client: TestClient, keys: Keys) -> None:
+    """Answered 401 before the first byte of the body is asked for."""
+
+    async def request(path: str, headers: list[tuple[bytes, bytes]]) -> int:
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, object]:
+            raise AssertionError("the body was read")
+
+        async def send(message: dict[str, object]) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])  # type: ignore[arg-type]
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": headers,
+        }
+        await client.app(scope, receive, send)  # type: ignore[arg-type]
+        return statuses[0]
+
+    for path in ("/adapters", "/corpora/letters/imports"):
+        for headers in ([], [(b"authorization", b"Bearer rmd_x")], [(b"cookie", b"remand_session=x")]):
+            assert asyncio.run(request(path, headers)) == 401
+
+
+def test_deep_nesting_is_refused(admin: TestClient) -> None:
+    """Neither the parser nor the checks run out of stack."""
+    for depth in (500, 900, 5_000, 100_000):
+        body = b'{"name": ' + b"[" * depth + b"]" * depth + b"}"
+        answer = admin.post("/corpora", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in {400, 422}, depth
+
+
+def test_sign_in_form_of_another_site(client: TestClient, keys: Keys) -> None:
+    """Nobody is signed in under somebody else's key unknowingly."""
+    answer = client.post("/sign-in", data={"key": keys.reader}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers

@@ -24,6 +24,7 @@ def test_unknown_paths_and_methods(client: TestClient) -> None:
     assert (missing.status_code, missing.json()["type"]) == (404, "urn:remand:problem:not-found")
     wrong = client.put("/livez")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert wrong.json()["detail"] == "This address takes GET."
     for answer in (missing, wrong):
         assert answer.headers["content-type"] == "application/problem+json"
 
@@ -65,6 +66,39 @@ WRONG_ADDRESSES = [
     "/corpora?cursor=%ff",
     "/corpora/x/texts?metadata=%00",
 ]
+
+
+WRONG_KINDS_OF_BODY = [
+    (b"", "application/json", 422, "send a JSON object"),
+    (b"[]", "application/json", 422, "no JSON object"),
+    (b'{"name": "x"}', "text/plain", 422, "Content-Type: application/json"),
+    (b'{"name": "caf\xe9"}', "application/json", 400, "not valid UTF-8 (byte 14)"),
+    (b'{"name": "a/b"}', "application/json", 422, "A name has no /"),
+]
+
+
+def test_a_body_of_the_wrong_kind_is_told_what_to_be(admin: TestClient) -> None:
+    """Words of our own, where the framework's do not help."""
+    for body, kind, status, words in WRONG_KINDS_OF_BODY:
+        answer = admin.post("/corpora", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == status
+        assert words in answer.json()["detail"]
+        assert answer.json()["field"] in {"body", "/name"}
+
+
+def test_an_unknown_corpus_is_named_by_the_field_it_stood_in(admin: TestClient) -> None:
+    """`/corpus` in bodies, `corpus` in queries, `corpus_id` in addresses."""
+    asked = [
+        (admin.post("/train-jobs", json={"corpus": "nope"}), "/corpus"),
+        (admin.post("/relabel-jobs", json={"corpus": "nope"}), "/corpus"),
+        (admin.get("/jobs", params={"corpus": "nope"}), "corpus"),
+        (admin.get("/adapters", params={"corpus": "nope"}), "corpus"),
+        (admin.get("/label-disagreements", params={"corpus": "nope"}), "corpus"),
+        (admin.get("/corpora/nope"), "corpus_id"),
+    ]
+    assert [(answer.status_code, answer.json()["field"]) for answer, _ in asked] == [
+        (404, field) for _, field in asked
+    ]
 
 
 def test_addresses_that_no_text_can_hold(admin: TestClient) -> None:
@@ -268,6 +302,8 @@ def test_database_away(client: TestClient, keys: Keys, monkeypatch: pytest.Monke
     answer = client.get("/me", headers={"Authorization": f"Bearer {keys.admin}"})
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:remand:problem:unavailable")
     assert int(answer.headers["retry-after"]) > 0
+    upload = client.post("/adapters", headers={"Authorization": f"Bearer {keys.admin}"}, content=b"x")
+    assert upload.status_code == 503
     assert client.get("/readyz").json()["parts"]["database"]["ready"] is False
 
 
