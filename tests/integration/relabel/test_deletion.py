@@ -1,0 +1,37 @@
+"""A corpus that was trained on, relabelled and reviewed is deleted whole: rows, files, embeddings of texts too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app.db.session import reading
+from app.settings import get_settings
+from tests.integration.relabel.test_routes import CORPUS
+from tests.integration.relabel.test_routes import client as client  # noqa: PLC0414  (a fixture)
+
+pytestmark = pytest.mark.usefixtures("plain_score")
+_LEFT = ("jobs", "adapters", "label_snapshots", "relabel_runs", "predictions", "rankings", "disagreements", "reviews", "texts", "blobs")
+
+
+def files() -> list[Path]:
+    return [path for path in Path(get_settings().blob_root).rglob("*") if path.is_file()]
+
+
+def test_nothing_of_a_reviewed_corpus_is_left(client: TestClient, world, attempt) -> None:
+    asked = client.post("/relabel-jobs", json={"corpus": CORPUS, "adapter": world.adapter_id})
+    assert attempt(asked.json()["id"]).state == "succeeded"
+    first = client.get("/label-disagreements", params={"corpus": CORPUS}).json()["items"][0]["id"]
+    place = f"/label-disagreements/{first}/review"
+    etag = client.get(f"/label-disagreements/{first}").headers["ETag"]
+    decided = client.put(place, json={"value": "yes"}, headers={"If-Match": etag})
+    assert client.delete(place, headers={"If-Match": decided.headers["ETag"]}).status_code == 200
+    assert len(files()) == 3  # adapter, snapshot, embeddings
+    assert client.delete(f"/corpora/{CORPUS}").status_code == 204
+    with reading() as session:
+        left = {table: session.scalar(text(f"SELECT count(*) FROM {table}")) for table in _LEFT}
+    assert left == dict.fromkeys(_LEFT, 0)
+    assert files() == []
