@@ -50,7 +50,7 @@ _ANNOTATIONS = """
     JOIN questions q ON q.corpus_id = %(corpus)s AND q.key = sq.key
     JOIN annotators a ON a.corpus_id = %(corpus)s AND a.name = r.annotator
     JOIN stage_numbered n ON n.line = r.first_line
-    ORDER BY r.at NULLS FIRST, r.line
+    ORDER BY r.at NULLS FIRST, r.line, r.question, r.annotator
 """
 
 

@@ -189,6 +189,7 @@ def _plan(
     codes = label_codes(column.name, labels, frozenset(keys), mapping.codes or {})
     values: dict[str, int] | None = None
     if question.value_column is not None:
+        _check_answers(profile.columns[question.value_column])
         table = yes_no_table(
             question.value_column, profile.columns[question.value_column].values, mapping.codes or {}
         )
@@ -217,15 +218,20 @@ def _wide(
     wide = []
     for item in question.wide():
         column = profile.columns[item.column]
-        if column.many or column.lists or column.objects:
-            raise JobFailed(
-                "not-labels",
-                f"The column {item.column!r} cannot answer an option: its values are not yes or no, or too many different ones.",
-                column=item.column,
-            )
+        _check_answers(column)
         table = _kept(yes_no_table(item.column, column.values, mapping.codes or {}), unclear)
         wide.append(WideColumn(names.index(item.column), keys.index(item.option_key), table))
     return tuple(wide)
+
+
+def _check_answers(column: ColumnProfile) -> None:
+    """JobFailed when a column cannot hold yes and no."""
+    if column.many or column.lists or column.objects:
+        raise JobFailed(
+            "not-labels",
+            f"The column {column.name!r} cannot answer an option: its values are not yes or no, or too many different ones.",
+            column=column.name,
+        )
 
 
 def _kept(found: dict[str, int] | Unclear, unclear: list[Unclear]) -> dict[str, int]:

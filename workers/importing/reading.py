@@ -261,6 +261,8 @@ def _labels_values(
         return None if code == MISSING else tuple(code if known else None for known in question.covered)
     unlisted = NO if question.unlisted_no or question.kind is QuestionKind.CHOOSE_ONE else None
     values: list[int | None] = [unlisted if known else None for known in question.covered]
+    if question.kind is QuestionKind.CHOOSE_ONE and not labels:
+        return None
     if question.kind is QuestionKind.CHOOSE_ONE and len(set(labels)) != 1:
         raise Unreadable(
             column, f"The question {question.key!r} takes exactly one label, the row has {len(set(labels))}."

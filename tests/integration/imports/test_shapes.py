@@ -100,6 +100,18 @@ def test_one_label_in_a_column(imports: Imports) -> None:
     assert imports.rows("SELECT kind FROM questions") == [("choose_one",)]
 
 
+def test_one_label_by_several_annotators(imports: Imports) -> None:
+    """A choose_one question answered by each annotator; an empty list is no answer."""
+    lines = [
+        {"id": "1", "text": "It is denied.", "annotations": {"kim": ["Finding"], "lee": "Rule", "max": []}}
+    ]
+    mapping = {
+        "questions": [{"key": "role", "kind": "choose_one", "column": "annotations", "shape": "annotators"}]
+    }
+    imports.report("\n".join(json.dumps(line) for line in lines), name="s.jsonl", mapping=mapping)
+    assert imports.values() == [("1", "kim", "role", [1, 0]), ("1", "lee", "role", [0, 1])]
+
+
 def test_questions_by_prefix_and_given_dependencies(imports: Imports) -> None:
     """Columns that begin with actor_ are a question of their own; dependencies come from the mapping."""
     content = "id,text,legal_basis,purpose,actor_state,actor_court\n1,The Court finds that.,1,0,0,1\n"

@@ -193,6 +193,14 @@ def test_too_many_labels_for_a_question(imports: Imports) -> None:
     rows = "".join(f"{number},Letter number {number}.,v{number}\n" for number in range(1100))
     mapping = {"questions": [{"key": "q", "kind": "choose_one", "column": "value"}]}
     assert imports.failure("id,text,value\n" + rows, mapping=mapping)["code"] == "not-labels"
+    assert (
+        imports.failure(
+            "id,text,value\n" + rows, mapping={"questions": [{"key": "q", "columns": ["value"]}]}
+        )["code"]
+        == "not-labels"
+    )
+    long = {"questions": [{"key": "q", "column": "id", "shape": "long", "value_column": "value"}]}
+    assert imports.failure("id,text,value\n" + rows, mapping=long)["code"] == "not-labels"
 
 
 CONTRADICTIONS = [
