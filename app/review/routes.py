@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from app.corpora.queries import corpus_for
 from app.db.session import WriteSession
-from app.http.database import ReadDB, WriteDB
+from app.http.database import WriteDB
 from app.http.documented import problems
 from app.http.etags import IfMatch, require_match
 from app.http.paging import Cursor, Limit, decode_cursor, encode_cursor
@@ -198,7 +198,7 @@ def unclaim(disagreement_id: DisagreementId, caller: Reviewer, db: WriteDB) -> R
 def export_corpus(
     corpus_id: Annotated[str, Path(max_length=300, description="Id or name.")],
     caller: Reader,
-    db: ReadDB,
+    db: WriteDB,
     format: exports.Format = "csv",
     layout: Annotated[
         exports.Layout,
@@ -208,6 +208,7 @@ def export_corpus(
 ) -> Response:
     """Corrected labels of every text. JSONL and the long CSV carry every annotator's value, the consensus, every decision and where the value in force comes from."""
     found = corpus_for(db, corpus_id, caller).id
+    sightings.record_texts(db, caller, found, None)
     return exports.corpus(db, found, format, layout, with_text=with_text)
 
 
@@ -227,5 +228,6 @@ def _fresh(
     db: WriteSession, disagreement_id: str, caller: Principal, response: Response
 ) -> DisagreementDetail:
     view = find_cell(db, disagreement_id, caller)
+    sightings.record_once(db, caller, view)
     response.headers["ETag"] = view.etag
     return views.detailed(db, view, caller.name, hidden=False)

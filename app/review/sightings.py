@@ -14,6 +14,8 @@ from app.review.rules import CellKey
 
 ACTION = "disagreements.shown"
 """In the audit log: `object_id` is the ranking, `detail` {"disagreements": [ids] or "all"}. The actor is the reviewer's name."""
+TEXTS_ACTION = "texts.shown"
+"""Every value or probability of whole texts: `object_id` is the corpus, `detail` {"texts": [ids] or "all"}."""
 
 _SHOWN = text(
     """SELECT EXISTS (
@@ -24,6 +26,13 @@ _SHOWN = text(
         WHERE d.text_id = :text_id AND d.question_id = :question_id AND d.option_id IS NOT DISTINCT FROM CAST(:option_id AS bigint)
             AND a.actor = :reviewer AND a.action = :action
             AND (a.detail -> 'disagreements' @> to_jsonb(d.id) OR a.detail ->> 'disagreements' = 'all')
+    )"""
+)
+_TEXT_SHOWN = text(
+    """SELECT EXISTS (
+        SELECT FROM texts t JOIN audit_log a ON a.object_id = t.corpus_id
+        WHERE t.id = :text_id AND a.actor = :reviewer AND a.action = :action
+            AND (a.detail -> 'texts' @> to_jsonb(t.id) OR a.detail ->> 'texts' = 'all')
     )"""
 )
 
@@ -38,12 +47,28 @@ def record(
     session.add(AuditLog(actor=reviewer, action=ACTION, object_id=ranking_id, detail=detail))
 
 
+def record_texts(
+    session: WriteSession, caller: Principal, corpus_id: str, texts: Sequence[int] | None
+) -> None:
+    """Write down that a reviewer was shown values or probabilities of these texts; None: of all of a corpus. Readers do not decide, so theirs is not written."""
+    if caller.role == "reader" or (texts is not None and not texts):
+        return
+    detail = {"texts": "all" if texts is None else list(texts)}
+    session.add(AuditLog(actor=caller.name, action=TEXTS_ACTION, object_id=corpus_id, detail=detail))
+
+
 def record_once(session: WriteSession, caller: Principal, view: CellView) -> None:
-    """Write down that a reviewer saw past the blind at a cell, unless that is known; readers do not decide, so theirs is not written."""
-    if caller.role != "reader" and not was_shown(session, caller.name, view.key):
-        record(session, caller.name, view.row.ranking_id, [view.row.id])
+    """Write down that a reviewer saw past the blind at a cell, unless that is known. Who sees one cell sees the other options of its text too."""
+    if caller.role != "reader" and not _text_shown(session, caller.name, view.row.text_id):
+        record_texts(session, caller, view.row.corpus_id, [view.row.text_id])
 
 
 def was_shown(session: AnySession, reviewer: str, cell: CellKey) -> bool:
-    """Whether a reviewer has seen past the blind at a cell, in any ranking: by a view that showed it, or by having voted there before."""
-    return bool(session.scalar(_SHOWN, {**cell.parameters(), "reviewer": reviewer, "action": ACTION}))
+    """Whether a reviewer has seen past the blind at a cell, in any ranking: by a view that showed it or its text, or by having voted there before."""
+    parameters = {**cell.parameters(), "reviewer": reviewer, "action": ACTION}
+    return bool(session.scalar(_SHOWN, parameters)) or _text_shown(session, reviewer, cell.text_id)
+
+
+def _text_shown(session: AnySession, reviewer: str, text_id: int) -> bool:
+    parameters = {"text_id": text_id, "reviewer": reviewer, "action": TEXTS_ACTION}
+    return bool(session.scalar(_TEXT_SHOWN, parameters))

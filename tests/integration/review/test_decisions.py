@@ -88,6 +88,7 @@ def test_blind_until_the_vote_and_never_blind_again(vera: TestClient, wim: TestC
         "/label-disagreements?corpus=letters&state=all",
         "/label-disagreements/export?corpus=letters&state=all",
         "/label-disagreements/export?corpus=letters&format=jsonl",
+        "/corpora/letters/export",
     ],
 )
 def test_what_was_shown_is_what_the_server_showed(vera: TestClient, remorse: str, look: str) -> None:
@@ -111,6 +112,17 @@ def test_a_look_counts_in_the_next_ranking_too(
     cell = f"/label-disagreements/dis_{built.disagreements[0]}"
     assert cell != remorse
     assert decide(vera, cell, "yes").json()["history"][0]["shown"]["blind"] is False
+
+
+def test_who_saw_one_cell_saw_the_other_options_of_its_text(
+    vera: TestClient, wim: TestClient, built: corpus.Built, remorse: str
+) -> None:
+    """After the vote the answer shows every option of the letter: the next vote on it is not blind, one on another letter is."""
+    dependants, elsewhere = (f"/label-disagreements/dis_{built.disagreements[place]}" for place in (2, 3))
+    assert decide(vera, remorse, "yes").json()["options"][1]["value"] == "yes"
+    assert decide(vera, dependants, "yes").json()["history"][0]["shown"]["blind"] is False
+    assert decide(vera, elsewhere, "no").json()["history"][0]["shown"]["blind"] is True
+    assert decide(wim, dependants, "no").json()["history"][-1]["shown"]["blind"] is True
 
 
 def test_a_client_cannot_say_what_it_was_shown(vera: TestClient, remorse: str) -> None:
