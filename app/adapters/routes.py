@@ -38,7 +38,7 @@ def list_(
     db: ReadDB, caller: Reader, corpus: CorpusQuery = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[AdapterAnswer]:
     """Newest first."""
-    corpus_id = corpus_for(db, corpus, caller).id if corpus else None
+    corpus_id = corpus_for(db, corpus, caller, "corpus").id if corpus else None
     name = f"adapters:{corpus_id}"
     before = None
     if cursor is not None:
@@ -172,7 +172,7 @@ def _target(caller: Principal, corpus: str | None) -> tuple[str | None, tuple[st
         require_unscoped(caller)
         return None, None
     with reading() as session:
-        corpus_id = corpus_for(session, corpus, caller).id
+        corpus_id = corpus_for(session, corpus, caller, "corpus").id
         return corpus_id, newest_scheme(session, corpus_id)[1].option_keys
 
 

@@ -20,7 +20,7 @@ from app.corpora.queries import corpus_for, drop_unregistered, register_blob
 from app.corpora.routes import CorpusRef
 from app.db.session import WriteSession, reading, writing
 from app.db.tables import Blob as BlobRow
-from app.http.answers import pointer
+from app.http.answers import plain_words, pointer
 from app.http.database import ReadDB
 from app.http.documented import problems
 from app.http.idempotency import Idempotency, IdempotencyHeader
@@ -254,7 +254,9 @@ def _digest(reference: str, wanted: _Wanted) -> str:
 def _invalid(error: ValidationError, prefix: str) -> Invalid:
     first = error.errors()[0]
     place = prefix + pointer(("body", *first["loc"])).rstrip("/")
-    words = "The body is not valid JSON." if first["type"] == "json_invalid" else str(first["msg"])
+    words = plain_words(first["type"], str(first["msg"]))
+    if prefix and first["type"] == "json_invalid":
+        words = "The mapping is not valid JSON."
     return Invalid(f"{place or 'body'}: {words}", field=place or "body")
 
 

@@ -45,22 +45,29 @@ _DELETION = (
 """What refers to a corpus's rows without a cascade goes first; the last one takes the rest with it."""
 
 
-def find_corpus(session: AnySession, reference: str) -> Corpus:
-    """A corpus by id or unique name; NotFound when there is none."""
+def find_corpus(session: AnySession, reference: str, field: str = "corpus_id") -> Corpus:
+    """A corpus by id or unique name; NotFound, which names the caller's `field`, when there is none."""
     query = select(Corpus).where((Corpus.id == reference) | (Corpus.name == reference))
     corpus = session.scalars(query.order_by(Corpus.id == reference)).first()
     if corpus is None:
         raise NotFound(
-            f"There is no corpus {reference!r}: name it by its id (cor_…) or its exact name.",
-            field="corpus_id",
+            f"There is no corpus {reference!r}: name it by its id (cor_…) or its exact name.", field=field
         )
     return corpus
 
 
-def corpus_for(session: AnySession, reference: str, caller: Principal) -> Corpus:
-    """`find_corpus`, and NotFound as well when the caller's key does not reach it."""
-    corpus = find_corpus(session, reference)
-    check_scope(caller, corpus.id)
+def corpus_for(session: AnySession, reference: str, caller: Principal, field: str = "corpus_id") -> Corpus:
+    """`find_corpus`, and NotFound as well, in the same words, when the caller's key does not reach it."""
+    try:
+        corpus = find_corpus(session, reference, field)
+        check_scope(caller, corpus.id)
+    except NotFound:
+        if caller.corpus_id is None:
+            raise
+        # one answer for both, so that a bound key cannot try out the names of other corpora
+        raise NotFound(
+            f"There is no corpus {reference!r} that this key reaches: it is bound to one corpus.", field=field
+        ) from None
     return corpus
 
 

@@ -5,12 +5,28 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from app.db.tables import Corpus
 from app.http.paging import Cursor, Limit
 from app.http.schemas import AnswerModel, RequestModel
 from models.scheme import Dependency, Option, Question, QuestionKind, Scheme
+
+_NAME_RULE = (
+    "A name has no / \\ ? # %, no white space at its ends and no dot at its beginning, and is not empty."
+)
+
+
+def _named(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """The rule in words in place of the pattern."""
+    try:
+        return check(value)
+    except ValidationError as error:
+        if error.errors()[0]["type"] != "string_pattern_mismatch":
+            raise
+        raise PydanticCustomError("string_pattern_mismatch", "{rule}", {"rule": _NAME_RULE}) from None
+
 
 Name = Annotated[
     str,
@@ -19,6 +35,7 @@ Name = Annotated[
         max_length=200,
         pattern=r"^[^.\s/\\?#%\x00-\x1f\x7f]([^/\\?#%\x00-\x1f\x7f]*[^\s/\\?#%\x00-\x1f\x7f])?$",
     ),
+    WrapValidator(_named),
     Field(
         description="Usable in addresses in place of the id: no / \\ ? # %, no white space at the ends, no dot at the beginning.",
         examples=["letters"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import traceback
 from typing import Any
 
@@ -20,6 +21,8 @@ from app.http.problems import Problem, Unavailable
 _log = structlog.get_logger("remand.http")
 _DISK_FULL = "53100"
 _SLUGS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed"}
+_UNION_BRANCH = re.compile(r"constrained-\w+|literal\[.*\]")
+"""How pydantic names the branch of a union that it tried last; no field of anybody's."""
 _NO_OBJECT = {"model_attributes_type", "model_type", "dict_type"}
 _TITLES = {404: "There is no such thing", 405: "The address does not take this method"}
 
@@ -43,6 +46,8 @@ def pointer(location: tuple[Any, ...]) -> str:
     """A pydantic location as a field name: `/texts/3` in a body, the parameter's name elsewhere."""
     if not location:
         return "body"
+    if len(location) > 1 and _UNION_BRANCH.fullmatch(str(location[-1])):
+        location = location[:-1]
     if location[0] == "body":
         return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location[1:])
     return str(location[-1])
@@ -86,8 +91,9 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
         {"field": _field(item), "message": _words(item), "type": item["type"]} for item in error.errors()[:50]
     ]
     first = found[0] if found else {"field": "body", "message": "The request is not valid."}
+    tried = [item["message"] for item in found if item["field"] == first["field"]]
     problem = Problem(
-        f"{first['field']}: {first['message']}",
+        f"{first['field']}: {'; or: '.join(tried) or first['message']}",
         field=first["field"],
         slug="invalid",
         status=422,

@@ -49,7 +49,7 @@ def _promoted(session: AnySession, caller: Principal, corpus: str | None) -> Ada
             field="/adapter",
             slug="adapter-missing",
         )
-    found = corpus_for(session, corpus, caller)
+    found = corpus_for(session, corpus, caller, "/corpus")
     row = session.get(Adapter, found.promoted_adapter_id) if found.promoted_adapter_id else None
     if row is None:
         raise Conflict(

@@ -104,7 +104,7 @@ def _list(kind: str | None) -> Callable[..., Page[JobDocument]]:
         limit: Limit = 50,
     ) -> Page[JobDocument]:
         """Newest first."""
-        corpus_id = corpus_for(db, corpus, caller).id if corpus else caller.corpus_id
+        corpus_id = corpus_for(db, corpus, caller, "corpus").id if corpus else caller.corpus_id
         name = f"jobs:{kind}:{corpus_id}:{state}"
         before = _position(cursor, name)
         found = list_jobs(db, kind=kind, corpus_id=corpus_id, state=state, before=before, limit=limit + 1)

@@ -15,7 +15,7 @@ from app.http.documented import problems
 from app.http.idempotency import Idempotent
 from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from app.http.problems import Conflict, NotFound
-from app.http.security import Admin, Reader, check_scope
+from app.http.security import Admin, Principal, Reader, check_scope
 from app.ids import number_of
 from app.jobs.queries import create_job
 from app.jobs.routes import job_router
@@ -36,6 +36,7 @@ from app.relabelling.schemas import (
     prediction_answer,
     ranking_answer,
 )
+from app.review import sightings
 
 router = APIRouter(tags=["relabelling"])
 router.include_router(job_router("relabel", "/relabel-jobs"))
@@ -53,8 +54,8 @@ CorpusRef = Annotated[
 )
 def make_relabel_job(body: RelabelBody, caller: Admin, db: WriteDB, idempotent: Idempotent) -> Response:
     """Starts a job that freezes the labels, reads every text with models that have not seen it, and ranks the cells that look wrong."""
-    corpus = corpus_for(db, body.corpus, caller)
-    adapter = _adapter(db, corpus, body.adapter)
+    corpus = corpus_for(db, body.corpus, caller, "/corpus")
+    adapter = _adapter(db, corpus, body.adapter, caller)
     check_adapter(
         adapter.task, adapter.corpus_id, corpus.id, adapter.option_keys, scheme_options(db, corpus.id)
     )
@@ -62,7 +63,7 @@ def make_relabel_job(body: RelabelBody, caller: Admin, db: WriteDB, idempotent: 
     return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))
 
 
-def _adapter(session: WriteSession, corpus: Corpus, adapter: str | None) -> Adapter:
+def _adapter(session: WriteSession, corpus: Corpus, adapter: str | None, caller: Principal) -> Adapter:
     wanted = adapter or corpus.promoted_adapter_id
     if wanted is None:
         raise Conflict(
@@ -73,6 +74,7 @@ def _adapter(session: WriteSession, corpus: Corpus, adapter: str | None) -> Adap
     found = session.get(Adapter, wanted)
     if found is None:
         raise NotFound(f"There is no adapter {wanted!r}.", field="/adapter")
+    check_scope(caller, found.corpus_id)
     return found
 
 
@@ -87,7 +89,7 @@ def rankings(
     cursor: Cursor = None,
 ) -> Page[RankingAnswer]:
     """Rankings, newest first."""
-    only = corpus_for(db, corpus, caller).id if corpus is not None else caller.corpus_id
+    only = corpus_for(db, corpus, caller, "corpus").id if corpus is not None else caller.corpus_id
     kind, before = f"rankings:{only}", None
     if cursor is not None:
         at, identifier = decode_cursor(cursor, kind)
@@ -117,14 +119,14 @@ def ranking_(
 def predictions(
     corpus_id: CorpusRef,
     caller: Reader,
-    db: ReadDB,
+    db: WriteDB,
     run: Annotated[
         str | None, Query(max_length=100, description="Relabel run; default: the newest finished one.")
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[PredictionAnswer]:
-    """Calibrated probabilities of every text of a run, by text."""
+    """Calibrated probabilities of every text of a run, by text. What a reviewer is shown here is recorded, and counts when they decide."""
     corpus = corpus_for(db, corpus_id, caller)
     found_run = find_run(db, corpus.id, run)
     kind = f"predictions:{found_run.id}"
@@ -132,6 +134,7 @@ def predictions(
     found = list_predictions(db, found_run.id, after, limit + 1)
     page = found[:limit]
     following = encode_cursor(kind, [page[-1][0].text_version_id]) if len(found) > limit else None
+    sightings.record_texts(db, caller, corpus.id, [number for _, number, _ in page])
     items = [
         prediction_answer(prediction, found_run, version, number, external)
         for prediction, number, external, version in page
@@ -148,13 +151,14 @@ def predictions_of_text(
     corpus_id: CorpusRef,
     text_id: Annotated[str, Path(max_length=40, examples=["txt_42"])],
     caller: Reader,
-    db: ReadDB,
+    db: WriteDB,
 ) -> list[PredictionAnswer]:
     """What each run said about one text, newest run first."""
     corpus = corpus_for(db, corpus_id, caller)
     number = number_of("txt", text_id)
     if number is None or not has_text(db, corpus.id, number):
         raise NotFound(f"The corpus has no text {text_id!r}.", field="text_id")
+    sightings.record_texts(db, caller, corpus.id, [number])
     return [
         prediction_answer(prediction, run, version, number)
         for prediction, run, version in text_predictions(db, corpus.id, number)

@@ -80,11 +80,7 @@ class Counts:
 
 def find_corpus(session: AnySession, reference: str, caller: Principal) -> str:
     """A corpus id from an id or a name; NotFound when there is none that this key reaches."""
-    try:
-        return corpus_for(session, reference, caller).id
-    except NotFound as problem:
-        problem.field = "corpus"
-        raise
+    return corpus_for(session, reference, caller, "corpus").id
 
 
 def find_ranking(

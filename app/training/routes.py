@@ -47,7 +47,7 @@ def train(
     body: TrainJobRequest, db: WriteDB, caller: Admin, idempotent: Idempotent, dry_run: DryRun = False
 ) -> Response:
     """Trains on the corpus's labels of now: held-out folds, both baselines, a final fit, calibration and report."""
-    corpus = corpus_for(db, body.corpus, caller)
+    corpus = corpus_for(db, body.corpus, caller, "/corpus")
     check_base_model(body.base_model, get_settings())
     preview = _preview(db, body, corpus, current_labels(db, corpus.id))
     if dry_run:

@@ -71,6 +71,10 @@ def test_scoped_key_sees_its_corpus_only(admin: TestClient) -> None:
     assert admin.get("/corpora/mine", headers=scoped).status_code == 200
     for path in ("/corpora/other", f"/corpora/{corpora[1]}", "/corpora/other/texts", "/corpora/other/scheme"):
         assert admin.get(path, headers=scoped).status_code == 404
+    refusals = [
+        admin.get(f"/corpora/{name}", headers=scoped).json()["detail"] for name in ("other", "absent")
+    ]
+    assert refusals[0].replace("other", "absent") == refusals[1]  # nor can names be tried out
     assert (
         admin.post("/corpora/other/imports", files={"file": ("f", b"a")}, headers=scoped).status_code == 404
     )

@@ -86,6 +86,15 @@ def test_a_body_of_the_wrong_kind_is_told_what_to_be(admin: TestClient) -> None:
         assert answer.json()["field"] in {"body", "/name"}
 
 
+def test_a_field_of_two_kinds_is_named_once(admin: TestClient) -> None:
+    """Both kinds in one sentence, and no name of a branch in the pointer."""
+    problem = admin.post("/train-jobs", json={"corpus": "x", "folds": "many"}).json()
+    assert problem["field"] == "/folds"
+    assert {error["field"] for error in problem["errors"]} == {"/folds"}
+    assert "integer" in problem["detail"]
+    assert "'auto'" in problem["detail"]
+
+
 def test_an_unknown_corpus_is_named_by_the_field_it_stood_in(admin: TestClient) -> None:
     """`/corpus` in bodies, `corpus` in queries, `corpus_id` in addresses."""
     asked = [
