@@ -156,7 +156,9 @@ def _local_folder(name: str, settings: CatalogSettings) -> Path:
         )
     roots = [Path(root).expanduser().resolve() for root in settings.allowed_dirs]
     # An adapter keeps only the last part of the path it was trained on: such a name is looked for in the allowed folders.
-    named = [place for root in roots for place in (root, root / name) if place.name == name and place.is_dir()]
+    named = [
+        place for root in roots for place in (root, root / name) if place.name == name and place.is_dir()
+    ]
     folder = named[0].resolve() if named else Path(name).expanduser().resolve()
     if not any(folder.is_relative_to(root) for root in roots):
         raise ModelUnavailableError(

@@ -18,6 +18,8 @@ from models.encoder.tokens import Windows
 
 DEFAULT_MEMORY = 4 << 30
 """Bytes of activations kept in RAM; more goes to a memory-mapped file."""
+_GPU_SHARE = 0.4
+"""Share of a GPU's free memory that activations may take; where they fit they never leave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Trunk:
     depth: int
     pooled: tuple[int, ...]
     hidden: Tensor
-    """(tokens, hidden) in bf16 or fp16, packed as `windows.ids`; (0, hidden) when no layer lies above."""
+    """(tokens, hidden) in bf16 or fp16, packed as `windows.ids`, on the GPU, in RAM or in a file; (0, hidden) when no
+    layer lies above."""
     frozen: NDArray[np.float32]
     """float32 (windows, pooled layers, hidden): masked sums of the plain base model, above the trunk too."""
     device: torch.device
@@ -38,7 +41,9 @@ class Trunk:
         """The activations of some windows, padded, on the encoder's device."""
         places, mask = padded_rows(self.windows.starts, rows)
         flat = torch.from_numpy(places.ravel() if len(self.hidden) else places.ravel()[:0])
-        hidden = self.hidden.index_select(0, flat).to(device=self.device, dtype=self.dtype)
+        hidden = self.hidden.index_select(0, flat.to(self.hidden.device)).to(
+            device=self.device, dtype=self.dtype
+        )
         shape = (*places.shape, self.hidden.shape[1] if len(self.hidden) else 0)
         sums = {
             layer: torch.from_numpy(self.frozen[rows, place]).to(self.device)
@@ -81,7 +86,8 @@ def build_trunk(
     for batch in trunk_batches(encoder, windows, depth, pooled):
         if keep:
             places, mask = padded_rows(windows.starts, batch.rows)
-            hidden[torch.from_numpy(places[mask])] = batch.hidden[batch.mask].to("cpu", hidden.dtype)
+            flat = torch.from_numpy(places[mask]).to(hidden.device)
+            hidden[flat] = batch.hidden[batch.mask].to(hidden.device, hidden.dtype)
         found = upper_sums(batch, upper, depth, pooled)
         sums[batch.rows] = found.cpu().numpy()
         done += int(windows.lengths[batch.rows].sum())
@@ -148,7 +154,10 @@ def text_means(sums: NDArray[np.float32], windows: Windows, rows: Rows | None = 
 def _storage(encoder: Encoder, tokens: int, folder: Path, memory: int) -> Tensor:
     dtype = torch.bfloat16 if encoder.dtype == torch.bfloat16 else torch.float16
     shape = (tokens, encoder.hidden_size)
-    if tokens * encoder.hidden_size * 2 <= memory:
+    size = tokens * encoder.hidden_size * 2
+    if encoder.device.type == "cuda" and size <= torch.cuda.mem_get_info(encoder.device)[0] * _GPU_SHARE:
+        return torch.empty(shape, dtype=dtype, device=encoder.device)
+    if size <= memory:
         return torch.empty(shape, dtype=dtype)
     # numpy has no bf16: the file holds 16-bit words that torch reads as what they are.
     mapped = np.memmap(folder / "trunk.bin", dtype=np.int16, mode="w+", shape=shape)
