@@ -126,7 +126,7 @@ def predictions(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[PredictionAnswer]:
-    """Calibrated probabilities of every text of a run, by text. What a reviewer is shown here is recorded, and counts when they decide."""
+    """Calibrated probabilities of every text of a run, by text."""
     corpus = corpus_for(db, corpus_id, caller)
     found_run = find_run(db, corpus.id, run)
     kind = f"predictions:{found_run.id}"
@@ -134,7 +134,7 @@ def predictions(
     found = list_predictions(db, found_run.id, after, limit + 1)
     page = found[:limit]
     following = encode_cursor(kind, [page[-1][0].text_version_id]) if len(found) > limit else None
-    sightings.record_texts(db, caller, corpus.id, [number for _, number, _ in page])
+    sightings.record_texts(db, caller, corpus.id, [row[1] for row in page])
     items = [
         prediction_answer(prediction, found_run, version, number, external)
         for prediction, number, external, version in page

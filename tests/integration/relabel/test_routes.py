@@ -65,6 +65,19 @@ def test_predictions_are_paged_and_found_by_text(client, world, attempt):
     ]
 
 
+@pytest.mark.parametrize("look", ["predictions", "texts/{text}/predictions"])
+def test_whoever_looked_at_predictions_does_not_decide_blind(client, world, attempt, look):
+    attempt(client.post("/relabel-jobs", json={"corpus": CORPUS, "adapter": world.adapter_id}).json()["id"])
+    listed = client.get("/label-disagreements", params={"corpus": CORPUS, "blind": "true"}).json()["items"]
+    place = f"/label-disagreements/{listed[0]['id']}"
+    assert client.get(
+        f"/corpora/{CORPUS}/{look.format(text=listed[0]['text_id'])}", params={"limit": 500}
+    ).is_success
+    etag = client.get(place, params={"blind": "true"}).headers["ETag"]
+    decided = client.put(f"{place}/review", json={"value": "yes"}, headers={"If-Match": etag}).json()
+    assert decided["history"][0]["shown"]["blind"] is False
+
+
 def test_without_an_adapter_the_promoted_one_is_used(client, world):
     missing = client.post("/relabel-jobs", json={"corpus": CORPUS})
     assert (missing.status_code, missing.json()["type"]) == (409, "urn:remand:problem:no-promoted-adapter")
