@@ -34,7 +34,10 @@ def list_(corpus: Annotated[str | None, typer.Option(help="Only adapters of this
 
     with connect() as client:
         page = call(client, "GET", "/adapters", params={"corpus": corpus} if corpus else {}).json()
-    table = Table("adapter", "name", "base model", "macro-F1", "beats baselines", "promoted", box=None)
+    table = Table(box=None)
+    table.add_column("adapter", no_wrap=True, min_width=28)  # an id is there to be copied
+    for heading in ("name", "base model", "macro-F1", "beats baselines", "promoted"):
+        table.add_column(heading)
     for item in page["items"]:
         score = "" if item["macro_f1"] is None else f"{item['macro_f1']:.3f}"
         table.add_row(

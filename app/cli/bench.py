@@ -21,6 +21,11 @@ def bench(context: typer.Context, name: str = typer.Argument(help="Which one, su
     """Run a benchmark; what follows its name goes to it (`remand bench loop --help`)."""
     folder = Path(__file__).resolve().parents[2] / "bench"
     known = sorted(path.stem for path in folder.glob("*.py") if "def main(" in path.read_text())
+    if name in {"-h", "--help"}:
+        typer.echo(
+            f"remand bench NAME …: {', '.join(known)}. What follows the name goes to the benchmark: `remand bench loop --help`."
+        )
+        return
     if name not in known:
         typer.echo(f"There is no benchmark {name!r}; there are: {', '.join(known)}.", err=True)
         raise typer.Exit(2)

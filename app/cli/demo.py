@@ -61,7 +61,7 @@ def _walk(console: Console, texts: int, folds: int, seed: int) -> None:
     """Make letters, walk the loop, print what was found."""
     from app.cli import loop
     from app.cli.client import connect
-    from app.cli.demo_data import MAPPING
+    from app.cli.demo_data import mapping
     from models.data.demo import read_truth, write_demo
 
     with connect(timeout=120) as client, tempfile.TemporaryDirectory() as folder:
@@ -70,28 +70,34 @@ def _walk(console: Console, texts: int, folds: int, seed: int) -> None:
             made = write_demo(letters, texts, seed)
         name = time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
         corpus = loop.create_corpus(
-            client, name, synthetic=True, description="Synthetic letters made by `remand demo`."
+            client, name, synthetic=True, description="Synthetic letters made by remand demo."
         )
         with _step(console, f"Importing them as corpus {name}") as show:
-            imported = loop.import_file(client, corpus, letters, MAPPING, show)
+            imported = loop.import_file(client, corpus, letters, mapping(), show)
         for line in imported["result"]["words"]:
             if not line.startswith(("Column", "Grouping", "Question")):
                 console.print(f"    {line}")
         with _step(console, f"Training on {folds} held-out folds") as show:
             trained = loop.train(client, corpus, show, folds=folds, seed=seed)
-        _print_report(console, client, trained["result"]["adapter_id"])
+        _print_report(console, client, trained["result"])
         with _step(console, "Re-reading every letter with a model that has not seen it") as show:
             loop.relabel(client, corpus, show, adapter=trained["result"]["adapter_id"])
         _print_findings(console, client, corpus, read_truth(made.truth))
 
 
-def _print_report(console: Console, client: httpx.Client, adapter: str) -> None:
+def _print_report(console: Console, client: httpx.Client, trained: dict[str, Any]) -> None:
+    adapter = trained["adapter_id"]
     report = client.get(f"/adapters/{adapter}/report").raise_for_status().json()
     macro = report["macro"]
     console.print(
         f"    {report['verdict']['sentence']}\n"
         f"    Accuracy {macro['model']['accuracy']:.3f}; always answering no has {macro['model']['always_no']:.3f}."
     )
+    if not trained["promoted"]:
+        console.print(
+            f"    So it is not promoted: the corpus serves it once you say `remand adapters promote {adapter}`. "
+            "It re-reads the letters all the same."
+        )
 
 
 def _print_findings(console: Console, client: httpx.Client, corpus: str, truth: Truth) -> None:

@@ -81,7 +81,7 @@ def _print_table(items: list[dict[str, Any]]) -> None:
         ("model", False),
     ):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    table.add_column("probability", justify="right")
+    table.add_column("prob.", justify="right")
     table.add_column("suspicion", justify="right")
     table.add_column("state")
     for item in items:

@@ -38,7 +38,10 @@ def list_(
         page = call(
             client, "GET", "/jobs", params={key: value for key, value in asked.items() if value}
         ).json()
-    table = Table("job", "kind", "state", "how far", "made", box=None)
+    table = Table(box=None)
+    table.add_column("job", no_wrap=True, min_width=28)  # an id is there to be copied
+    for heading in ("kind", "state", "how far", "made (UTC)"):
+        table.add_column(heading)
     for job in page["items"]:
         table.add_row(
             job["id"], job["kind"], job["state"], _how_far(job), job["created_at"][:19].replace("T", " ")

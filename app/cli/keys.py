@@ -29,6 +29,11 @@ def create(
         corpus_id = call(client, "GET", f"/corpora/{corpus}").json()["id"] if corpus else None
         key = call(client, "POST", "/keys", json={"name": name, "role": role, "corpus_id": corpus_id}).json()
     typer.echo(f"{key['id']}\n{key['secret']}")
+    typer.echo(
+        f"Id and secret of {name}'s key ({key['role']}); the secret is shown this once. A link that signs a browser in with it: "
+        f"remand keys sign-in-link {key['id']}",
+        err=True,
+    )
 
 
 @_verbs.command("list")

@@ -44,8 +44,10 @@ _TEAMS = text(
     """SELECT DISTINCT a.team FROM annotations a JOIN texts t ON t.id = a.text_id
     WHERE t.corpus_id = :id AND a.team IS NOT NULL ORDER BY a.team LIMIT 500"""
 )
+# Not the keys that say the same of every text: there is nothing to filter by.
 _METADATA = text(
-    "SELECT DISTINCT jsonb_object_keys(metadata) AS key FROM texts WHERE corpus_id = :id ORDER BY key LIMIT 12"
+    """SELECT key FROM texts CROSS JOIN jsonb_each_text(metadata) AS held (key, value) WHERE corpus_id = :id GROUP BY key
+    HAVING min(value) <> max(value) OR count(*) < (SELECT count(*) FROM texts WHERE corpus_id = :id) ORDER BY key LIMIT 12"""
 )
 _SNIPPETS = text(
     """SELECT t.id, left(v.content, 400) AS words FROM texts t JOIN text_versions v ON v.id = t.current_version_id WHERE t.id = ANY(:ids)"""

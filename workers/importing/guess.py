@@ -77,6 +77,8 @@ LONG_VALUES = ("value", "answer", "present", "coded", "applies")
 QUESTION_PREFIXES = frozenset(
     {"actor", "speaker", "party", "role", "topic", "issue", "outcome", "emotion", "tone"}
 )
+MARKS = frozenset({"synthetic"})
+"""Columns of yes and no that say what a text is, not what somebody found in it: metadata."""
 _LARGE_PREFIX_GROUP = 4
 
 
@@ -185,7 +187,11 @@ def _questions(
     long = _long(columns, repeats=repeats(keys) if keys else False)
     if long is not None:
         return [long]
-    wide = [column.name for column in columns if not column.many and looks_like_yes_no(column.values)]
+    wide = [
+        column.name
+        for column in columns
+        if not column.many and looks_like_yes_no(column.values) and _folded(column.name) not in MARKS
+    ]
     if wide:
         return _wide(wide, scheme)
     by_name = _named(free, LABELS)

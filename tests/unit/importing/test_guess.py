@@ -69,6 +69,18 @@ def test_yes_no_columns_and_what_only_looks_like_them() -> None:
     assert found.metadata == ["year", "pages"]
 
 
+def test_the_mark_of_synthetic_texts_is_no_label() -> None:
+    """The project's own synthetic files are read without a mapping."""
+    rows = [
+        {"text": TEXT, "synthetic": "true", "remorse": "1"},
+        {"text": TEXT, "synthetic": "true", "remorse": "0"},
+    ]
+    found = guessed(rows)
+    assert found.questions is not None
+    assert [question.columns for question in found.questions] == [["remorse"]]
+    assert found.metadata == ["synthetic"]
+
+
 def test_null_says_there_is_none() -> None:
     """A field set to null is not guessed, and its column falls to the metadata."""
     row = {"id": "1", "text": TEXT, "coder": "kim", "case": "c"}
