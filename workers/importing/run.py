@@ -28,7 +28,7 @@ from workers.job_context import JobContext, JobFailed, JobStopped
 
 
 class SchemeMoved(Exception):
-    """Somebody changed the scheme while the file was read: the job is tried again from its beginning."""
+    """Somebody changed the scheme while the file was read: it is read again, against the new one."""
 
 
 def run(job: JobContext) -> None:
@@ -37,10 +37,14 @@ def run(job: JobContext) -> None:
     given = Mapping.model_validate(job.params.get("mapping") or {})
     path = job.blobs.path(job.params["blob"])
     source = open_source(path, job.params.get("filename", ""), given)
-    with reading() as session:
-        version, scheme = newest_scheme(session, job.corpus_id)
-    mapping, guessed, plan, total = _understood(job, source, given, scheme)
-    _import(job, source, mapping, guessed, plan, total, version)
+    while True:  # each round ends because another change of the scheme was stored: somebody always gets on
+        with reading() as session:
+            version, scheme = newest_scheme(session, job.corpus_id)
+        mapping, guessed, plan, total = _understood(job, source, given, scheme)
+        try:
+            return _import(job, source, mapping, guessed, plan, total, version)
+        except SchemeMoved:
+            job.emit("scheme_moved", {"scheme_version": version})
 
 
 def _understood(

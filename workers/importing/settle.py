@@ -73,9 +73,9 @@ _RESOLVED = """
     CREATE TEMP TABLE stage_resolved ON COMMIT DROP AS
     SELECT a.line, a.question, a.annotator, a.team, a.codebook, a.at, m.line AS first_line, m.text_id, m.same,
            q.question_id, n.id AS annotator_id, m.version_id, p.vals AS before, p.text_version_id AS before_version,
-           CASE WHEN q.whole OR p.vals IS NULL THEN a.vals
-                ELSE ARRAY(SELECT CASE WHEN u.known THEN u.new ELSE u.old END
-                           FROM unnest(a.vals, p.vals, q.covered) WITH ORDINALITY u(new, old, known, place) ORDER BY u.place) END AS vals
+           CASE WHEN p.vals IS NULL OR array_position(a.vals, NULL) IS NULL THEN a.vals
+                ELSE ARRAY(SELECT coalesce(u.new, u.old)
+                           FROM unnest(a.vals, p.vals) WITH ORDINALITY u(new, old, place) ORDER BY u.place) END AS vals
     FROM stage_answers a JOIN stage_texts s USING (line) JOIN stage_match m USING (external_id)
     JOIN stage_questions q ON q.question = a.question
     LEFT JOIN annotators n ON n.corpus_id = %(corpus)s AND n.name = a.annotator
@@ -92,7 +92,7 @@ _KNOWN_OCCASIONS = """
             SELECT 1 FROM annotations e
             WHERE e.text_id = r.text_id AND e.question_id = r.question_id AND e.annotator_id = r.annotator_id
               AND e.codebook_version = r.codebook AND e.annotated_at IS NOT DISTINCT FROM r.at AND e.text_version_id = r.version_id
-              AND e.values || array_fill(NULL::smallint, ARRAY[greatest(q.size - cardinality(e.values), 0)]) = r.vals))
+              AND NOT EXISTS (SELECT FROM unnest(e.values, r.vals, q.covered) u(old, new, known) WHERE u.known AND u.old IS DISTINCT FROM u.new)))
 """
 
 
@@ -153,9 +153,9 @@ def _drop_rejected(connection: psycopg.Connection[Any]) -> None:
 
 
 def _questions(connection: psycopg.Connection[Any], plan: Plan, question_ids: dict[str, int]) -> None:
-    """stage_questions: the file's questions with their row ids (null before they are stored) and what the file covers of them."""
+    """stage_questions: the file's questions with their row ids (null before they are stored) and how many options they have."""
     connection.execute(
-        "CREATE TEMP TABLE stage_questions (question smallint, key text, question_id bigint, size integer, covered bool[], whole bool) ON COMMIT DROP"
+        "CREATE TEMP TABLE stage_questions (question smallint, key text, question_id bigint, size integer) ON COMMIT DROP"
     )
     rows: Sequence[tuple[Any, ...]] = [
         (
@@ -163,10 +163,8 @@ def _questions(connection: psycopg.Connection[Any], plan: Plan, question_ids: di
             question.key,
             question_ids.get(question.key),
             len(question.options),
-            list(question.covered),
-            all(question.covered),
         )
         for place, question in enumerate(plan.questions)
     ]
     with connection.cursor() as cursor:
-        cursor.executemany("INSERT INTO stage_questions VALUES (%s, %s, %s, %s, %s, %s)", rows)
+        cursor.executemany("INSERT INTO stage_questions VALUES (%s, %s, %s, %s)", rows)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.imports import Imports
+from workers.importing import run as importing
 
 FIRST = "id,text,case,coder,remorse,youth,year\n1,I am sorry.,c1,kim,1,0,2019\n2,I was eighteen.,c1,kim,0,1,2019\n"
 
@@ -51,6 +56,17 @@ def test_changed_answer_is_appended(imports: Imports) -> None:
     assert [row[3] for row in imports.values() if row[0] == "1"] == [[1, 0], [0, 0]]
     imports.report(changed)
     assert imports.counts()["annotations"] == 3
+
+
+def test_an_old_file_of_some_columns_again_changes_nothing(imports: Imports) -> None:
+    """What it says of its columns was taken in once; that the other columns changed since makes it no newer."""
+    imports.report(FIRST)
+    part = "id,text,coder,youth\n1,I am sorry.,kim,1\n"
+    imports.report(part)
+    imports.report("id,text,coder,remorse,youth\n1,I am sorry.,kim,0,0\n")
+    assert [row[3] for row in imports.values() if row[0] == "1"] == [[1, 0], [1, 1], [0, 0]]
+    assert imports.report(part)["annotations"]["identical"] == 1
+    assert [row[3] for row in imports.values() if row[0] == "1"][-1] == [0, 0]
 
 
 def test_part_of_the_columns_keeps_the_rest(imports: Imports) -> None:
@@ -106,26 +122,24 @@ def test_order_of_texts_is_that_of_the_file(imports: Imports) -> None:
     assert imports.rows("SELECT external_id FROM texts ORDER BY ordinal") == [("z",), ("a",), ("m",)]
 
 
-def test_scheme_changed_while_the_file_was_read(imports: Imports, monkeypatch: object) -> None:
-    """The attempt ends without a trace; the next one reads the file under the new scheme."""
-    from workers.importing import run as module
+def test_a_scheme_that_changes_meanwhile_is_taken_into_account(
+    imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another import appends an option while this file is read: both end up with places of their own, in one attempt."""
+    read, others = importing._understood, ["id,text,coder,health\n9,I am ill.,kim,1\n"]
 
-    original = module.make_reader
+    def meanwhile(*given: Any) -> Any:
+        found = read(*given)
+        if others:
+            imports.report(others.pop())
+        return found
 
-    def meddle(*arguments: object) -> object:
-        body = {"questions": [{"key": "labels", "kind": "yes_no_set", "options": [{"key": "health"}]}]}
-        answer = imports.client.put("/corpora/letters/scheme", json=body, headers={"If-Match": '"0"'})
-        assert answer.status_code in {200, 412}
-        return original(*arguments)
-
-    monkeypatch.setattr(module, "make_reader", meddle)  # type: ignore[attr-defined]
+    monkeypatch.setattr(importing, "_understood", meanwhile)
     job = imports.send(FIRST)
-    assert job["state"] == "running"
-    assert imports.counts()["texts"] == 0
-    with imports.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE jobs SET state = 'queued', lease_owner = NULL, lease_until = NULL")
-    assert imports.run(job["id"])["state"] == "succeeded"
-    assert [row[3] for row in imports.values()] == [[None, 1, 0], [None, 0, 1]]
+    assert (job["state"], job["attempts"]) == ("succeeded", 1)
+    options = "SELECT key, position FROM options ORDER BY position"
+    assert imports.rows(options) == [("health", 0), ("remorse", 1), ("youth", 2)]
+    assert [row[3] for row in imports.values() if row[0] == "1"] == [[None, 1, 0]]
 
 
 def test_lost_lease_leaves_nothing(imports: Imports, monkeypatch: object) -> None:
