@@ -49,8 +49,11 @@ class EventBell:
             self._waiting[job_id].discard(news)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
-            if not self._waiting:
+            if not self._waiting and self._listener is not None:
                 self._listener.cancel()
+                self._listener = (
+                    None  # it ends in its own time; the next stream must not take it for a living one
+                )
 
     async def _listen(self) -> None:
         """Pass notifications on until cancelled; a lost connection is opened again, and everybody looks once."""

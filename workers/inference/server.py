@@ -222,7 +222,8 @@ def _gone(request: Request) -> Callable[[], Awaitable[object]]:
 def _guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handler:
     async def guarded(request: Request) -> Response:
         began = time.perf_counter()
-        if token and not hmac.compare_digest(request.headers.get("authorization", ""), f"Bearer {token}"):
+        sent = request.headers.get("authorization", "").encode()  # as bytes: any character may be sent
+        if token and not hmac.compare_digest(sent, f"Bearer {token}".encode()):
             response = _error(401, "unauthorized", "send REMAND_INFERENCE_TOKEN as a bearer token")
         else:
             response = await _answered(handler, request)

@@ -171,6 +171,8 @@ def test_metrics_count_requests_and_tokens(client):
 def test_a_token_is_asked_for_when_one_is_set():
     with TestClient(Worker(token="secret").app) as client:
         assert classify(client, ["a"]).status_code == 401
+        for sent in (b"Bearer \xff", b"Bearer wrong"):
+            assert client.post("/classify", headers={"Authorization": sent}).status_code == 401
         assert client.get("/livez").status_code == 200
         client.headers["Authorization"] = "Bearer secret"
         assert classify(client, ["a"]).status_code == 200
