@@ -72,7 +72,7 @@ _MATCH = """
 _RESOLVED = """
     CREATE TEMP TABLE stage_resolved ON COMMIT DROP AS
     SELECT a.line, a.question, a.annotator, a.team, a.codebook, a.at, m.line AS first_line, m.text_id, m.same,
-           q.question_id, n.id AS annotator_id, m.version_id, p.vals AS before, p.text_version_id AS before_version,
+           q.question_id, n.id AS annotator_id, m.version_id, p.vals AS before, p.text_version_id AS before_version, a.vals AS said, a.vals AS said,
            CASE WHEN p.vals IS NULL OR array_position(a.vals, NULL) IS NULL THEN a.vals
                 ELSE ARRAY(SELECT coalesce(u.new, u.old)
                            FROM unnest(a.vals, p.vals) WITH ORDINALITY u(new, old, place) ORDER BY u.place) END AS vals
@@ -86,13 +86,13 @@ _RESOLVED = """
         ORDER BY e.annotated_at DESC NULLS LAST, e.id DESC LIMIT 1) p ON true
 """
 _KNOWN_OCCASIONS = """
-    DELETE FROM stage_resolved r USING stage_questions q
-    WHERE q.question = r.question AND r.same AND r.before IS NOT NULL AND (
+    DELETE FROM stage_resolved r
+    WHERE r.same AND r.before IS NOT NULL AND (
         (r.before = r.vals AND r.before_version = r.version_id) OR EXISTS (
             SELECT 1 FROM annotations e
             WHERE e.text_id = r.text_id AND e.question_id = r.question_id AND e.annotator_id = r.annotator_id
               AND e.codebook_version = r.codebook AND e.annotated_at IS NOT DISTINCT FROM r.at AND e.text_version_id = r.version_id
-              AND NOT EXISTS (SELECT FROM unnest(e.values, r.vals, q.covered) u(old, new, known) WHERE u.known AND u.old IS DISTINCT FROM u.new)))
+              AND NOT EXISTS (SELECT FROM unnest(e.values, r.said) u(old, new) WHERE u.new IS NOT NULL AND u.old IS DISTINCT FROM u.new)))
 """
 
 
