@@ -7,31 +7,6 @@ from typing import Any
 
 import typer
 
-from models.data.demo import OPTIONS, write_demo
-
-MAPPING: dict[str, Any] = {
-    "format": "csv",
-    "id": "letter_id",
-    "text": "text",
-    "groups": ["defendant", "judge"],
-    "fold_group": "defendant",
-    "annotator": "annotator",
-    "team": "team",
-    "annotated_at": "annotated_at",
-    "codebook_version": "codebook_version",
-    "metadata": ["year", "court", "synthetic"],
-    "questions": [
-        {
-            "key": "arguments",
-            "kind": "yes_no_set",
-            "name": "Arguments (synthetic)",
-            "definition": "What the letter argues for a milder sentence.",
-            "columns": [{"column": key, "definition": definition} for key, definition in OPTIONS.items()],
-        }
-    ],
-}
-"""The column mapping of the written file, as an import takes it."""
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -48,6 +23,8 @@ def demo_data(
     seed: int = typer.Option(0, help="The same seed writes the same file."),
 ) -> None:
     """Write SYNTHETIC letters from defendants to judges with labels of three synthetic teams, and the truth beside."""
+    from models.data.demo import write_demo
+
     try:
         written = write_demo(out, texts, seed)
     except OSError as error:
@@ -58,3 +35,30 @@ def demo_data(
         f"{written.wrong_cells} of {written.cells} labels wrong on purpose "
         f"({written.wrong_cells / written.cells:.1%}).\n{written.truth}: the truth."
     )
+
+
+def mapping() -> dict[str, Any]:
+    """The column mapping of the written file, as an import takes it."""
+    from models.data.demo import OPTIONS
+
+    return {
+        "format": "csv",
+        "id": "letter_id",
+        "text": "text",
+        "groups": ["defendant", "judge"],
+        "fold_group": "defendant",
+        "annotator": "annotator",
+        "team": "team",
+        "annotated_at": "annotated_at",
+        "codebook_version": "codebook_version",
+        "metadata": ["year", "court", "synthetic"],
+        "questions": [
+            {
+                "key": "arguments",
+                "kind": "yes_no_set",
+                "name": "Arguments (synthetic)",
+                "definition": "What the letter argues for a milder sentence.",
+                "columns": [{"column": key, "definition": definition} for key, definition in OPTIONS.items()],
+            }
+        ],
+    }

@@ -2,7 +2,7 @@ import csv
 
 from typer.testing import CliRunner
 
-from app.cli.demo_data import MAPPING
+from app.cli.demo_data import mapping
 from app.cli.main import build
 from app.corpora.mapping import Mapping, check_mapping
 from models.data.demo import LABEL_COLUMNS, OPTIONS
@@ -34,17 +34,17 @@ def test_no_letters_are_refused(tmp_path):
 
 
 def test_the_mapping_is_one_an_import_takes_and_names_every_column():
-    mapping = Mapping.model_validate(MAPPING)
-    check_mapping(mapping)
-    (question,) = mapping.questions
+    given = Mapping.model_validate(mapping())
+    check_mapping(given)
+    (question,) = given.questions
     assert [wide.option_key for wide in question.wide()] == list(OPTIONS)
     named = {
-        mapping.id,
-        mapping.text,
-        mapping.annotator,
-        mapping.team,
-        mapping.annotated_at,
-        mapping.codebook_version,
+        given.id,
+        given.text,
+        given.annotator,
+        given.team,
+        given.annotated_at,
+        given.codebook_version,
     }
-    named |= {*mapping.groups, *mapping.metadata, *OPTIONS}
+    named |= {*given.groups, *given.metadata, *OPTIONS}
     assert named == set(LABEL_COLUMNS)
