@@ -26,7 +26,7 @@ from models.training.run import train
 from tests.tiny_encoder import make_encoder, synthetic_letters, write_training_folder
 
 ROOT = Path(__file__).parents[3]
-ROWS = 48
+ROWS = 64
 REQUEST = {"folds": 2, "epochs": 2, "learning_rate": 0.01, "lora_rank": 4, "max_tokens": 32}
 
 
@@ -79,6 +79,9 @@ def test_events_tell_every_epoch_and_end_finished(trained):
     events = trained[1]
     kinds = [event["event"] for event in events]
     assert kinds[-1] == "finished"
+    assert all(event["best_epoch"] > 0 for event in events if event["event"] == "fold_finished"), (
+        "LoRA was not tested"
+    )
     assert kinds.count("fold_started") == kinds.count("fold_finished") == 2
     assert {"estimate", "epoch", "checkpoint", "progress", "report"} <= set(kinds)
     done = [event["done"] / max(1, event["total"]) for event in events if event["event"] == "progress"]
@@ -148,6 +151,21 @@ def test_a_long_text_says_which_window_decided(adapter):
     assert reading.spans[0][-1][1] == len(long)
     np.testing.assert_allclose(reading.probabilities, adapter.predict([long, "mercy"]), atol=2e-2)
     assert set(np.unique(reading.decisions)) <= {0, 1}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fold_model_owes_nothing_to_the_labels_it_is_held_out_from(trained, letters, tiny_bert, tmp_path):
+    """Every held-out label turned round, its fold's model stays the same to the last bit, and the other one changes."""
+    texts, labels = letters
+    folds = polars.read_ipc(trained[0] / "held_out.arrow")["fold"].to_numpy()
+    turned = labels.copy()
+    turned[folds == 0] = 1 - turned[folds == 0]
+    source = write_training_folder(tmp_path / "in", tiny_bert, texts, turned, **REQUEST)
+    train(source, tmp_path / "work", tmp_path / "out")
+    first, second = digests(trained[0]), digests(tmp_path / "out")
+    for name in ("head", "adapter_model", "wide"):
+        assert first[f"folds/0/{name}.safetensors"] == second[f"folds/0/{name}.safetensors"]
+        assert first[f"folds/1/{name}.safetensors"] != second[f"folds/1/{name}.safetensors"]
 
 
 # PEFT asks transformers for an attribute under its old name.
