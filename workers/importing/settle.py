@@ -72,7 +72,7 @@ _MATCH = """
 _RESOLVED = """
     CREATE TEMP TABLE stage_resolved ON COMMIT DROP AS
     SELECT a.line, a.question, a.annotator, a.team, a.codebook, a.at, m.line AS first_line, m.text_id, m.same,
-           q.question_id, n.id AS annotator_id, m.version_id, p.vals AS before, p.text_version_id AS before_version, a.vals AS said, a.vals AS said,
+           q.question_id, n.id AS annotator_id, m.version_id, p.vals AS before, p.text_version_id AS before_version, a.vals AS said,
            CASE WHEN p.vals IS NULL OR array_position(a.vals, NULL) IS NULL THEN a.vals
                 ELSE ARRAY(SELECT coalesce(u.new, u.old)
                            FROM unnest(a.vals, p.vals) WITH ORDINALITY u(new, old, place) ORDER BY u.place) END AS vals
