@@ -65,6 +65,9 @@ def verify(folder: Path | str) -> dict[str, Any]:
 
 def finish(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Write the manifest of a folder whose other files are complete; adds format, files and digest and returns it."""
+    for path in folder.rglob("*"):
+        # safetensors writes files that only their owner may read; a server may run as somebody else.
+        path.chmod(0o755 if path.is_dir() else 0o644)
     document: dict[str, Any] = {"format": FORMAT, **manifest, "files": file_digests(folder)}
     document["digest"] = manifest_digest(document)
     (folder / MANIFEST).write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.encoder.batches import CPU_BUDGET, GPU_BUDGET
+from models.encoder.batches import CPU_BUDGET
 from models.encoder.load import Encoder
 from models.encoder.trunk import Trunk
 from models.training.errors import TrainingRefusedError
@@ -19,6 +19,10 @@ from models.training.linear import PENALTIES
 from models.training.request import TrainRequest
 from models.training.task import FitSettings, FitTask
 
+RECIPE = 1
+"""Counted up whenever training itself changes: checkpoints of another recipe are not resumed."""
+GPU_STEP = 8192
+"""Tokens of an optimizer step on a GPU; more would leave small corpora with too few steps."""
 AUTO_FOLDS = 5
 AUTO_EPOCHS = 3
 INNER_SHARE = 0.12
@@ -51,6 +55,7 @@ class Plan:
     epochs_cut: bool
     """Whether the time budget allows fewer epochs than asked for."""
     input_digest: str
+    recipe: int = RECIPE
 
     def to_document(self) -> dict[str, Any]:
         """JSON form."""
@@ -123,7 +128,7 @@ def make_plan(encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int, spe
     """
     request = data.request
     asked = AUTO_EPOCHS if request.epochs == "auto" else request.epochs
-    batch = GPU_BUDGET if encoder.device.type == "cuda" else CPU_BUDGET
+    batch = GPU_STEP if encoder.device.type == "cuda" else CPU_BUDGET
     rate = AUTO_RATE if request.learning_rate == "auto" else request.learning_rate
     draft = Plan(
         folds, asked, trunk.depth, trunk.pooled, window_tokens(request, encoder), rate, batch, 0.0, 0.0, False, data.digest,

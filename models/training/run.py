@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.adapters.folder import publish
+from models.adapters.folder import MANIFEST, publish, verify
 from models.catalog import locate
 from models.data.folds import assign_folds
 from models.data.near_duplicates import content_digests, signatures
@@ -34,6 +34,7 @@ from models.training.fold import (
 from models.training.inputs import TrainingSet, read_inputs
 from models.training.plan import (
     MOST_WINDOWS,
+    RECIPE,
     Plan,
     fit_settings,
     fold_count,
@@ -72,10 +73,15 @@ def train(
         TrainingStoppedError: `should_stop` said so; call again to resume.
     """
     began = time.monotonic()
-    source, work, output = Path(input_dir), Path(work_dir), Path(output_dir)
+    work, output = Path(work_dir), Path(output_dir)
     work.mkdir(parents=True, exist_ok=True)
     progress = Progress(emit, should_stop)
-    data = read_inputs(source)
+    data = read_inputs(Path(input_dir))
+    made = published(output, data.digest)
+    if made is not None:
+        verdict = json.loads((output / "report.json").read_text(encoding="utf-8"))["verdict"]
+        progress.event("finished", digest=made["digest"], beats_baselines=verdict["beats_baselines"])
+        return made
     folds = fold_count(data)
     encoder = _load(data)
     progress.enter("tokens")
@@ -95,17 +101,38 @@ def train(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     manifest = write_adapter(draft, material, terms, results, final, read, report)
+    difference = _deliver(draft, output, material, work, progress)
+    progress.event(
+        "finished", digest=manifest["digest"], beats_baselines=report["verdict"]["beats_baselines"],
+        reload_difference=difference, seconds=round(time.monotonic() - began, 1),
+    )  # fmt: skip
+    return manifest
+
+
+def published(output: Path, digest: str) -> dict[str, Any] | None:
+    """The manifest of the adapter that an earlier call on the same input has published, None where there is none.
+
+    Raises:
+        FileExistsError: the folder holds anything else.
+    """
+    if not output.exists() or not any(output.iterdir()):
+        return None
+    if (output / MANIFEST).is_file():
+        manifest = verify(output)
+        if manifest.get("input_digest") == digest:
+            return manifest
+    raise FileExistsError(f"{output} is not empty; name another output folder or empty it")
+
+
+def _deliver(draft: Path, output: Path, material: Material, work: Path, progress: Progress) -> float:
+    """Check a written adapter in a fresh process and publish it; returns the largest difference of a logit."""
     progress.enter("reload check")
     difference = reload_check(draft, material, work)
     publish(draft, output)
     shutil.rmtree(draft)
     progress.at(progress.total)
     progress.tell(force=True)
-    progress.event(
-        "finished", digest=manifest["digest"], beats_baselines=report["verdict"]["beats_baselines"],
-        reload_difference=difference, seconds=round(time.monotonic() - began, 1),
-    )  # fmt: skip
-    return manifest
+    return difference
 
 
 def planned_tokens(trunk: Trunk, plan: Plan) -> int:
@@ -140,12 +167,12 @@ def _trunk(encoder: Encoder, data: TrainingSet, work: Path, progress: Progress) 
 
 
 def _plan(work: Path, encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int, spent: float) -> Plan:
-    """The plan of the checkpoints, or a new one; checkpoints of another input are removed."""
+    """The plan of the checkpoints, or a new one; checkpoints of another input or recipe are removed."""
     path = work / "plan.json"
     if path.exists():
-        plan = Plan.from_document(json.loads(path.read_text()))
-        if plan.input_digest == data.digest:
-            return plan
+        document = json.loads(path.read_text())
+        if document["input_digest"] == data.digest and document.get("recipe") == RECIPE:
+            return Plan.from_document(document)
         for stale in [path, *work.glob("member-*"), *work.glob("fit-*.pt")]:
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
     plan = make_plan(encoder, trunk, data, folds, spent)

@@ -259,6 +259,18 @@ def test_a_killed_run_resumes_bit_for_bit(trained, tmp_path):
     }
 
 
+def test_a_published_adapter_is_not_made_twice_and_nothing_else_is_overwritten(
+    trained, letters, tiny_bert, tmp_path
+):
+    events = []
+    manifest = train(trained[2], tmp_path / "work", trained[0], events.append)
+    assert manifest == verify(trained[0])
+    assert [event["event"] for event in events] == ["finished"]
+    other = write_training_folder(tmp_path / "in", tiny_bert, *letters, **{**REQUEST, "seed": 5})
+    with pytest.raises(FileExistsError, match="not empty"):
+        train(other, tmp_path / "work", trained[0])
+
+
 @pytest.mark.usefixtures("quick")
 def test_checkpoints_of_another_input_are_not_resumed(trained, letters, tiny_bert, tmp_path):
     stop = StopAfter(2)
