@@ -208,7 +208,7 @@ def _register(context: JobContext, request: TrainJobRequest, snapshot_id: str, o
         new = NewAdapter(
             manifest, report, blob, corpus.id, name, context.created_by, "train", context.job_id, snapshot_id
         )
-        adapter, added = register_adapter(session, new)
+        adapter, added = register_adapter(session, context.blobs, new)
         decision = promote_if_better(session, corpus.id, adapter, context.created_by or "train job")
         context.succeed(
             session,

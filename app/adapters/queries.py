@@ -11,11 +11,10 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from app.adapters.rules import Promotion, beats_baselines, promotion
-from app.blobs import Blob
-from app.corpora.queries import lock_corpus
+from app.blobs import Blob, BlobStore
+from app.corpora.queries import lock_corpus, register_blob
 from app.db.session import AnySession, WriteSession
 from app.db.tables import Adapter, AuditLog, Corpus
-from app.db.tables import Blob as BlobRow
 from app.ids import new_id
 from app.jobs.queries import notify
 
@@ -38,7 +37,7 @@ class NewAdapter:
     snapshot_id: str | None = None
 
 
-def register_adapter(session: WriteSession, new: NewAdapter) -> tuple[Adapter, bool]:
+def register_adapter(session: WriteSession, blobs: BlobStore, new: NewAdapter) -> tuple[Adapter, bool]:
     """The row of an adapter, and whether it was added now; the same adapter is registered once per corpus."""
     manifest = new.manifest
     row = {
@@ -58,7 +57,7 @@ def register_adapter(session: WriteSession, new: NewAdapter) -> tuple[Adapter, b
         "origin": new.origin,
         "created_by": new.created_by,
     }
-    _register_blob(session, new.blob)
+    register_blob(session, blobs, new.blob, "application/x-tar", "adapter")
     added = session.execute(
         insert(Adapter).values(row).on_conflict_do_nothing().returning(Adapter.id)
     ).scalar_one_or_none()
@@ -115,8 +114,3 @@ def promote(session: WriteSession, corpus: Corpus, adapter: Adapter, actor: str,
     session.add(AuditLog(actor=actor, action="adapter.promote", object_id=adapter.id, detail=detail))
     session.flush()
     notify(session, ADAPTERS_CHANNEL, adapter.id)
-
-
-def _register_blob(session: WriteSession, blob: Blob) -> None:
-    row = {"digest": blob.digest, "size": blob.size, "media_type": "application/x-tar", "purpose": "adapter"}
-    session.execute(insert(BlobRow).values(row).on_conflict_do_nothing())

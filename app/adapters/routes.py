@@ -118,12 +118,14 @@ def import_(
             check_options(manifest["option_keys"], known)
 
     settings = get_settings()
-    stored = store_upload(file.file, BlobStore(settings.blob_root), settings.max_upload_bytes, fits)
+    blobs = BlobStore(settings.blob_root)
+    stored = store_upload(file.file, blobs, settings.max_upload_bytes, fits)
     manifest = stored.manifest
     name = name or f"{manifest['base']['name']} {manifest['digest'][:8]}"
     with writing() as session:
         adapter, new = register_adapter(
             session,
+            blobs,
             NewAdapter(manifest, stored.report, stored.blob, corpus_id, name, caller.name, "import"),
         )
         if new:

@@ -14,6 +14,7 @@ from app.corpora.queries import (
     corpus_for,
     create_corpus,
     delete_corpus,
+    drop_unregistered,
     flush_name,
     list_corpora,
     lock_corpus,
@@ -124,7 +125,10 @@ def delete(corpus_id: CorpusRef, caller: Admin) -> Response:
     forget_credentials()
     blobs = BlobStore(get_settings().blob_root)
     for digest in digests:
-        blobs.delete(digest)
+        with writing() as session:
+            drop_unregistered(
+                session, blobs, digest
+            )  # unless somebody has registered the same content meanwhile
     return Response(status_code=204)
 
 

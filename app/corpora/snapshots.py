@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import numpy as np
 import polars as pl
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.blobs import Blob, BlobStore
+from app.blobs import BlobStore
 from app.corpora.annotations import copy_frame, load_annotations
 from app.corpora.codebook import Codebook, load_codebook
+from app.corpora.queries import register_blob
 from app.corpora.rules import consensus, overridden, tied_cells
 from app.db.session import AnySession, WriteSession
-from app.db.tables import Blob as BlobRow
 from app.db.tables import LabelSnapshot
 from app.http.problems import Conflict
 from app.ids import new_id
@@ -88,7 +88,7 @@ def freeze(session: WriteSession, corpus_id: str, blobs: BlobStore) -> LabelSnap
     if existing is not None:
         return existing
     blob = blobs.put_bytes(to_arrow(frozen.frame, frozen.values))
-    _register(session, blob)
+    register_blob(session, blobs, blob, "application/vnd.apache.arrow.file", "label-snapshot")
     row = {
         "id": new_id("snp"),
         "corpus_id": corpus_id,
@@ -183,13 +183,3 @@ def _find(session: WriteSession, corpus_id: str, digest: str) -> LabelSnapshot |
     return session.scalars(
         select(LabelSnapshot).where(LabelSnapshot.corpus_id == corpus_id, LabelSnapshot.digest == digest)
     ).first()
-
-
-def _register(session: WriteSession, blob: Blob) -> None:
-    row: dict[str, Any] = {
-        "digest": blob.digest,
-        "size": blob.size,
-        "media_type": "application/vnd.apache.arrow.file",
-        "purpose": "label-snapshot",
-    }
-    session.execute(insert(BlobRow).values(row).on_conflict_do_nothing())

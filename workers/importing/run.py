@@ -6,10 +6,9 @@ import time
 from typing import Any
 
 from app.corpora.mapping import Mapping
-from app.corpora.queries import lock_corpus
+from app.corpora.queries import lock_corpus, register_blob
 from app.corpora.scheme_queries import newest_scheme, question_ids
 from app.db.session import WriteSession, reading, writing
-from app.db.tables import Blob
 from app.settings import get_settings
 from models.scheme import Scheme
 from workers.importing.commit import store
@@ -137,8 +136,7 @@ def _keep_rejected(job: JobContext, session: WriteSession) -> str:
     write_rejected(session, path)
     blob = job.blobs.put_file(path)
     path.unlink()
-    session.merge(Blob(digest=blob.digest, size=blob.size, media_type="text/csv", purpose="import-rejected"))
-    session.flush()
+    register_blob(session, job.blobs, blob, "text/csv", "import-rejected")
     return blob.digest
 
 

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from threadpoolctl import threadpool_limits
 
 from app.blobs import Blob
 from app.corpora.codebook import Codebook, load_codebook
+from app.corpora.queries import register_blob
 from app.db.session import WriteSession, reading
-from app.db.tables import Blob as BlobRow
 from app.db.tables import Prediction, Ranking, RelabelRun
 from app.ids import new_id
 from app.relabelling.queries import models_used
@@ -103,7 +102,7 @@ def write_ranking(
         ranking = _ranking_row(run, scored)
         session.add(ranking)
         if embeddings is not None:
-            _register(session, embeddings)
+            register_blob(session, job.blobs, embeddings, "application/x-npy", "embeddings")
             row.embeddings_blob = embeddings.digest
         row.finished_at = datetime.now(UTC)
         session.flush()
@@ -186,13 +185,3 @@ def _predictions(run: Run) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 def _thresholds(run: Run, scheme: Scheme) -> NDArray[np.float32]:
     known = run.adapter.thresholds
     return np.array([known.get(key, 0.5) for key in scheme.option_keys], dtype=np.float32)
-
-
-def _register(session: WriteSession, blob: Blob) -> None:
-    row = {
-        "digest": blob.digest,
-        "size": blob.size,
-        "media_type": "application/x-npy",
-        "purpose": "embeddings",
-    }
-    session.execute(insert(BlobRow).values(row).on_conflict_do_nothing())

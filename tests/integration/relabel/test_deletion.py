@@ -8,17 +8,46 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from app.db.session import reading
+from app.blobs import Blob, BlobStore
+from app.corpora.queries import register_blob
+from app.db.session import reading, writing
 from app.settings import get_settings
 from tests.integration.relabel.test_routes import CORPUS
 from tests.integration.relabel.test_routes import client as client  # noqa: PLC0414  (a fixture)
 
 pytestmark = pytest.mark.usefixtures("plain_score")
-_LEFT = ("jobs", "adapters", "label_snapshots", "relabel_runs", "predictions", "rankings", "disagreements", "reviews", "texts", "blobs")
+_LEFT = (
+    "jobs",
+    "adapters",
+    "label_snapshots",
+    "relabel_runs",
+    "predictions",
+    "rankings",
+    "disagreements",
+    "reviews",
+    "texts",
+    "blobs",
+)
 
 
 def files() -> list[Path]:
     return [path for path in Path(get_settings().blob_root).rglob("*") if path.is_file()]
+
+
+def test_a_file_that_was_registered_anew_meanwhile_stays(
+    client: TestClient, world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the end of the deletion's transaction and the removal of files the same adapter is imported for another corpus."""
+    blobs = BlobStore(get_settings().blob_root)
+
+    def meanwhile() -> None:
+        with writing() as session:
+            size = blobs.path(world.blob).stat().st_size
+            register_blob(session, blobs, Blob(world.blob, size), "application/x-tar", "adapter")
+
+    monkeypatch.setattr("app.corpora.routes.forget_credentials", meanwhile)
+    assert client.delete(f"/corpora/{CORPUS}").status_code == 204
+    assert blobs.exists(world.blob)
 
 
 def test_nothing_of_a_reviewed_corpus_is_left(client: TestClient, world, attempt) -> None:
