@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from app.corpora.rules import Annotations, positions
+from app.corpora.rules import Annotations, positions, widened
 from app.http.problems import Invalid
 from models.scheme import MISSING, NO, YES, Dependency, Labels, Question, QuestionKind, Scheme
 
@@ -158,12 +158,12 @@ def human_pair(
         newest = np.append((text[1:] != text[:-1]) | (annotator[1:] != annotator[:-1]), True)
         rows = order[newest]
         text = given.texts[rows]
-        values = _votes(given.values[rows], question)
+        values = _votes(widened(given.values[rows], len(columns)), question)
         begins = np.append(True, text[1:] != text[:-1])
         starts = np.flatnonzero(begins)
         paired = starts[np.append(np.diff(starts), len(text) - starts[-1]) >= 2]
         for matrix, place in ((first, paired), (second, paired + 1)):
-            matrix[np.ix_(text[place], columns[: values.shape[1]])] = values[place]
+            matrix[np.ix_(text[place], columns)] = values[place]
     return (first, second) if ((first != MISSING) & (second != MISSING)).any() else None
 
 

@@ -161,3 +161,10 @@ def test_the_first_two_annotators_of_a_text_are_its_pair() -> None:
 def test_without_a_second_annotator_there_is_no_pair() -> None:
     assert human_pair(SCHEME, {"arguments": annotations([(0, 5, [1, 0, 0]), (1, 6, [0, 0, 0])])}, 2) is None
     assert human_pair(SCHEME, {}, 2) is None
+
+
+def test_options_that_came_after_the_snapshot_are_left_out_of_the_pair() -> None:
+    """An import may append an option between the freeze and the reading of annotations."""
+    pair = human_pair(SCHEME, {"arguments": annotations([(0, 5, [1, 0, 0, 1]), (0, 6, [0, 0, 1, 1])])}, 1)
+    assert pair is not None
+    assert [matrix.tolist() for matrix in pair] == [[[1, -1, 0, 0, -1]], [[0, -1, 0, 1, -1]]]
