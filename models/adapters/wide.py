@@ -59,6 +59,8 @@ def count_terms(texts: Sequence[str], vocabulary: Sequence[str]) -> csr_matrix:
 def tfidf(counts: csr_matrix, columns: NDArray[np.int32], idf: NDArray[np.float32]) -> csr_matrix:
     """TF-IDF rows of length 1: (1 + log count) · idf over the given columns of the vocabulary."""
     used = csr_matrix(counts[:, columns], dtype=np.float32, copy=True)
+    if not len(columns):  # no term that enough texts share, in a handful of them: the bias alone speaks
+        return used
     used.data = (1 + np.log(used.data)) * idf[used.indices]
     return csr_matrix(normalize(used, copy=False))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.adapters.wide import wide_logits
 from models.training import wide
 from models.training.wide import count_vocabulary, fit_wide
 
@@ -40,3 +41,13 @@ def test_a_term_of_a_single_training_text_is_left_out():
     words, _, _ = fitted(TEXTS)
     assert "court" not in words
     assert "today" in words
+
+
+def test_texts_that_share_no_word_are_told_apart_by_nothing():
+    strangers = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
+    _, counts = count_vocabulary(
+        [*strangers[:5], "alpha"]
+    )  # alpha alone stands in two texts, one of them held out
+    found = fit_wide(counts, LABELS, TRAINED, seed=0)
+    assert not len(found.columns)
+    assert len(np.unique(wide_logits(found, counts))) == 1
