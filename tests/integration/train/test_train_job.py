@@ -89,7 +89,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(
 @pytest.mark.parametrize(
     ("fields", "field", "slug"),
     [
-        ({"corpus": "nowhere"}, "corpus_id", "not-found"),
+        ({"corpus": "nowhere"}, "/corpus", "not-found"),
         ({"base_model": "gpt-9"}, "/base_model", "base-model-unavailable"),
         ({"base_model": "llama-2-7b"}, "/base_model", "base-model-unsuitable"),
         ({"base_model": "/etc"}, "/base_model", "base-model-unavailable"),
