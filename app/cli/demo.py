@@ -36,7 +36,7 @@ def demo(
         bool, typer.Option("--exit", help="Stop everything at the end instead of leaving it up.")
     ] = False,
 ) -> None:
-    """Run the main job on letters made up on the spot: import, train, relabel, and show the labels that look wrong."""
+    """Run the main job on letters made up on the spot: import, train, relabel, and show the labels to look at."""
     from rich.console import Console
 
     from app.cli.loop import LoopFailed
@@ -110,7 +110,7 @@ def _print_findings(console: Console, client: httpx.Client, corpus: str, truth: 
     suspects = list(loop.disagreements(client, corpus, CHECKED))
     table = Table(
         box=SIMPLE_HEAD,
-        title=f"The {SHOWN} labels that look most wrong (synthetic letters)",
+        title=f"The {SHOWN} most suspicious labels (synthetic letters)",
         title_justify="left",
     )
     for heading in ("letter", "argument", "label", "model says", "suspicion", "truly wrong?"):
@@ -127,7 +127,7 @@ def _print_findings(console: Console, client: httpx.Client, corpus: str, truth: 
     console.print(table)
     found = check(suspects, _labels_in_force(client, corpus), truth)
     console.print(
-        f"Of the {found.read} labels that look most wrong, {found.wrong} are truly wrong. Reading {found.read} labels at random "
+        f"Of the {found.read} most suspicious labels, {found.wrong} are truly wrong. Reading {found.read} labels at random "
         f"would find about {found.random_finds:.1f} ({found.wrong_labels} of {found.labels} labels are wrong).",
         style="bold",
     )

@@ -1,4 +1,4 @@
-"""`remand disagreements`: the labels that look wrong, most suspicious first, as a table."""
+"""`remand disagreements`: the labels to look at, most suspicious first, as a table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def disagreements(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """List the labels that look wrong, most suspicious first."""
+    """List the labels to look at, most suspicious first."""
     query: dict[str, Any] = {"corpus": corpus, "state": state, "blind": blind}
     if option is not None:
         query["option"] = option

@@ -1,4 +1,4 @@
-"""`remand relabel --corpus NAME [--follow]`: read a corpus again and rank the labels that look wrong."""
+"""`remand relabel --corpus NAME [--follow]`: read a corpus again and rank the labels by suspicion."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def relabel(
     follow: Annotated[bool, typer.Option(help="Wait for the end, with progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the job as JSON.")] = False,
 ) -> None:
-    """Read every text of a corpus with models that have not seen it, and rank the labels that look wrong."""
+    """Read every text of a corpus with models that have not seen it, and rank the labels by suspicion."""
     body = {"corpus": corpus} | ({"adapter": adapter} if adapter else {})
     with connect() as client:
         accepted = call(client, "POST", "/relabel-jobs", json=body)
@@ -63,10 +63,15 @@ def words(job: dict[str, Any], corpus: str) -> list[str]:
     return [
         f"{result['texts']:,} texts read, {result['held_out_texts']:,} of them by models that had not seen them ({by_models or 'none'}).",
         f"{result['not_audited_texts']:,} texts not audited: {used['not_held_out']:,} that every fold model had seen, {used['unreadable']:,} unreadable.",
-        f"{result['flagged_cells']:,} of {result['audited_cells']:,} audited labels look wrong ({result['settled_cells']:,} settled ones left alone).",
+        f"{_flagged(result['flagged_cells'])}, of {result['audited_cells']:,} audited ({result['settled_cells']:,} settled ones left alone). "
+        "A flag is a reason to look, not a claim that the label is wrong.",
         f"Ranking {result['ranking']}, by {result['method']}. Seconds: {seconds}.",
         f"Read them: GET /label-disagreements?corpus={corpus}",
     ]
+
+
+def _flagged(cells: int) -> str:
+    return "1 label to look at" if cells == 1 else f"{cells:,} labels to look at, most suspicious first"
 
 
 def _followed(client: httpx.Client, location: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def revoke_api_key(session: WriteSession, key_id: str, actor: str) -> None:
         {"id": key_id},
     ).first()
     if row is None:
-        raise NotFound(f"There is no key {key_id} in force.")
+        raise NotFound(f"There is no key {key_id} in force.", field="key_id")
     session.execute(text("DELETE FROM browser_sessions WHERE api_key_id = :id"), {"id": key_id})
     session.add(AuditLog(actor=actor, action="key.revoke", object_id=key_id, detail={"name": row.name}))
 

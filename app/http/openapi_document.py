@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from app.http.documented import ProblemDocument
 
-_INTRODUCTION = """Import labelled texts, train held-out models on them, let them re-read every text, review what looks wrong, export.
+_INTRODUCTION = """Import labelled texts, train held-out models on them, let them re-read every text, review the labels worth a second look, export.
 
 Errors are RFC 9457 problem documents with a stable `type`. Long work answers `202` with `Location`; follow it there.
 POSTs that create take an `Idempotency-Key`. Edits need `If-Match`. Times are UTC."""

@@ -102,6 +102,6 @@ def adapter(session: AnySession, adapter_id: str, caller: Principal) -> Row[Any]
     """An adapter with its report; NotFound when there is none that this key reaches."""
     row = session.execute(_ADAPTER, {"id": adapter_id}).first()
     if row is None:
-        raise NotFound(f"There is no adapter {adapter_id[:60]}.")
+        raise NotFound(f"There is no adapter {adapter_id[:60]}.", field="adapter_id")
     check_scope(caller, row.corpus_id)
     return row

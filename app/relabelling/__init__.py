@@ -1,1 +1,1 @@
-"""Step four of the loop: relabel jobs read the whole corpus again and rank what looks wrong."""
+"""Step four of the loop: relabel jobs read the whole corpus again and rank the labels by suspicion."""

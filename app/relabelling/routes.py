@@ -53,7 +53,7 @@ CorpusRef = Annotated[
     responses=problems(403, 404, 409, 422),
 )
 def make_relabel_job(body: RelabelBody, caller: Admin, db: WriteDB, idempotent: Idempotent) -> Response:
-    """Starts a job that freezes the labels, reads every text with models that have not seen it, and ranks the cells that look wrong."""
+    """Starts a job that freezes the labels, reads every text with models that have not seen it, and ranks the labels by suspicion."""
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
     adapter = _adapter(db, corpus, body.adapter, caller)
     check_adapter(

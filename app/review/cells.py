@@ -90,7 +90,7 @@ def find_cell(
         session.execute(_LOCK, {"id": number})
     row = None if number is None else session.execute(_FIND, {"id": number}).first()
     if row is None:
-        raise NotFound(f"There is no disagreement {disagreement_id[:60]}.")
+        raise NotFound(f"There is no disagreement {disagreement_id[:60]}.", field="disagreement_id")
     check_scope(caller, row.corpus_id)
     codebook = load_codebook(session, row.corpus_id)
     question = codebook.question(row.question_id)

@@ -34,7 +34,7 @@ Force = Annotated[bool, Query(description="Go ahead although another reviewer is
 
 @router.get(
     "/label-disagreements",
-    summary="List the labels that look wrong",
+    summary="List the labels to look at, most suspicious first",
     responses=problems(400, 404, 409, 422),
 )
 def list_label_disagreements(

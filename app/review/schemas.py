@@ -46,7 +46,7 @@ class ReviewAnswer(AnswerModel):
 
 
 class Disagreement(AnswerModel):
-    """A cell whose human value looks wrong."""
+    """A cell whose human value is worth a second look: a flag is a reason to read it, not a claim that it is wrong."""
 
     id: str = Field(examples=["dis_42"])
     ranking_id: str

@@ -1,1 +1,1 @@
-"""Suspicion scores: which given labels look wrong."""
+"""Suspicion scores: how suspicious every given label is."""

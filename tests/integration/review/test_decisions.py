@@ -269,7 +269,8 @@ def test_settled_cells_stay_settled_in_a_later_ranking_until_the_definition_chan
 def test_no_such_disagreement(vera: TestClient) -> None:
     for name in ("dis_999999", "dis_x", "txt_1", "dis_99999999999999999999", "dis_-1"):
         path = f"/label-disagreements/{name}"
-        assert vera.get(path).status_code == 404, name
+        missing = vera.get(path)
+        assert (missing.status_code, missing.json()["field"]) == (404, "disagreement_id"), name
         answer = vera.put(f"{path}/review", json={"value": "yes"}, headers={"If-Match": '"x"'})
         assert answer.status_code == 404, name
 
