@@ -47,6 +47,8 @@ class Ending:
     code: str
     reason: str
     counted: bool
+    last_words: str = ""
+    """What the child wrote last: class and place of an error, for whoever repairs it."""
 
 
 def run_job(job_id: str) -> None:
@@ -128,8 +130,7 @@ def how_it_ended(child: Child, *, asked: str | None) -> Ending | None:
         if status < 0
         else f"It ended with status {status}."
     )
-    last = child.last_words()
-    return Ending("child-died", f"{words} Its last words: {last}" if last else words, counted=True)
+    return Ending("child-died", words, counted=True, last_words=child.last_words())
 
 
 def settle(claimed: Claim, ending: Ending, settings: Settings) -> None:
@@ -145,6 +146,7 @@ def settle(claimed: Claim, ending: Ending, settings: Settings) -> None:
                 reason=ending.reason,
                 counted=ending.counted,
                 max_attempts=settings.max_attempts,
+                last_words=ending.last_words,
             )
             log.info("attempt released", job_id=claimed.job_id, state=state, code=ending.code)
 

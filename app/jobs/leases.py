@@ -82,13 +82,23 @@ def release(
     reason: str,
     counted: bool,
     max_attempts: int,
+    last_words: str = "",
 ) -> State:
     """End an attempt that brought no result; gives what the job is now. LeaseLost when it is not ours any more.
 
     code, reason: why, as a slug and in words. counted: False after an orderly shutdown of the worker.
+    last_words: what the child wrote last, kept apart from the words that people read.
     """
     job = lock_running(session, job_id, fence)
-    return _end_attempt(session, job, code=code, reason=reason, counted=counted, max_attempts=max_attempts)
+    return _end_attempt(
+        session,
+        job,
+        code=code,
+        reason=reason,
+        counted=counted,
+        max_attempts=max_attempts,
+        last_words=last_words,
+    )
 
 
 def release_expired(session: WriteSession, max_attempts: int) -> list[tuple[str, State]]:
@@ -107,7 +117,14 @@ def release_expired(session: WriteSession, max_attempts: int) -> list[tuple[str,
 
 
 def _end_attempt(
-    session: WriteSession, job: Job, *, code: str, reason: str, counted: bool, max_attempts: int
+    session: WriteSession,
+    job: Job,
+    *,
+    code: str,
+    reason: str,
+    counted: bool,
+    max_attempts: int,
+    last_words: str = "",
 ) -> State:
     state = after_early_end(
         cancel_requested=job.cancel_requested,
@@ -116,20 +133,32 @@ def _end_attempt(
         max_attempts=max_attempts,
     )
     if state is State.FAILED:
-        error = {
-            "code": "attempts-exhausted",
-            "detail": f"{job.attempts_since_checkpoint} attempts ended without a new checkpoint; the last one: {reason}",
-            "cause": code,
-        }
-        end_job(session, job, state, error=error)
+        error = {"code": "attempts-exhausted", "detail": _exhausted(job, reason), "cause": code}
+        end_job(session, job, state, error=error | _said(last_words))
     elif state is State.CANCELLED:
         end_job(session, job, state)
     else:
-        _requeue(session, job, code=code, reason=reason, counted=counted)
+        _requeue(session, job, {"code": code, "reason": reason} | _said(last_words), counted=counted)
     return state
 
 
-def _requeue(session: WriteSession, job: Job, *, code: str, reason: str, counted: bool) -> None:
+def _exhausted(job: Job, reason: str) -> str:
+    """What happened and what to do, for whoever asked for the job."""
+    tries = job.attempts_since_checkpoint
+    stage = (job.progress or {}).get("stage")
+    return (
+        f"The process of this {job.kind} job failed {'once' if tries == 1 else f'{tries} times'} "
+        f"{f'at the stage “{stage}”' if stage else 'before its first stage'} and got no further. The last time: {reason} "
+        f"It is not tried again by itself. The logs of the jobs worker say more (`last_words` here has the end of them): if they show no "
+        f"cause that can be removed, such as too little memory, report {job.id} with them."
+    )
+
+
+def _said(last_words: str) -> dict[str, str]:
+    return {"last_words": last_words} if last_words else {}
+
+
+def _requeue(session: WriteSession, job: Job, why: dict[str, str], *, counted: bool) -> None:
     """Back into the queue, to be rung at once."""
     check_edge(job.state, State.QUEUED)
     job.state, job.lease_owner, job.lease_until, job.rung_at = State.QUEUED.value, None, None, None
@@ -137,7 +166,7 @@ def _requeue(session: WriteSession, job: Job, *, code: str, reason: str, counted
         job.attempts -= 1
         job.attempts_since_checkpoint = max(0, job.attempts_since_checkpoint - 1)
     session.flush()
-    append_event(session, job.id, "requeued", {"code": code, "reason": reason})
+    append_event(session, job.id, "requeued", why)
     notify(session, JOBS_CHANNEL, job.id)
 
 

@@ -14,7 +14,7 @@ JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class JobError(BaseModel):
-    """Why a job failed."""
+    """Why a job failed. Further members depend on the code: after attempts-exhausted `cause`, and `last_words` of the process."""
 
     model_config = ConfigDict(extra="allow")
     code: str = Field(description="Stable slug of the reason.", examples=["attempts-exhausted"])

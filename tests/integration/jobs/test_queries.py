@@ -43,7 +43,14 @@ def expire(engine: Engine, job_id: str) -> None:
 def release(engine: Engine, job_id: str, fence: int, *, counted: bool = True) -> State:
     with writing(engine) as session:
         return leases.release(
-            session, job_id, fence, code="child-died", reason="it died", counted=counted, max_attempts=3
+            session,
+            job_id,
+            fence,
+            code="child-died",
+            reason="it died.",
+            counted=counted,
+            max_attempts=3,
+            last_words="KeyError (at fold.py:3 run)",
         )
 
 
@@ -123,12 +130,23 @@ def test_attempts_end_after_three_without_a_checkpoint(engine: Engine, job_id: s
     states = []
     for fence in (1, 2, 3):
         assert claim(engine, job_id)
+        with writing(engine) as session:
+            session.execute(
+                text("""UPDATE jobs SET progress = '{"stage": "fold 2 of 5"}' WHERE id = :id"""),
+                {"id": job_id},
+            )
         states.append(release(engine, job_id, fence))
     assert states == [State.QUEUED, State.QUEUED, State.FAILED]
     error = read(engine, job_id).error
     assert error is not None
     assert (error["code"], error["cause"]) == ("attempts-exhausted", "child-died")
-    assert "it died" in error["detail"]
+    assert (
+        "failed 3 times at the stage “fold 2 of 5” and got no further. The last time: it died."
+        in error["detail"]
+    )
+    assert "report job_" in error["detail"]
+    assert "KeyError" not in error["detail"]
+    assert error["last_words"] == "KeyError (at fold.py:3 run)"
 
 
 def test_only_a_new_checkpoint_makes_attempts_count_anew(engine: Engine, job_id: str) -> None:
