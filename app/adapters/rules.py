@@ -45,8 +45,12 @@ def promotion(
     if not beats_baselines(report):
         why = f": {sentence}" if sentence else "."
         return Promotion(False, f"Not promoted, because it does not beat both baselines{why}")
+    evidence = f" {sentence}" if sentence else ""
     if present is None:
-        return Promotion(True, "Promoted: it beats both baselines, and the corpus had no promoted adapter.")
+        return Promotion(
+            True,
+            f"Promoted: its score is above both baselines', and the corpus had no promoted adapter.{evidence}",
+        )
     if lacking:
         return Promotion(
             False,
@@ -59,7 +63,8 @@ def promotion(
             False, f"Not promoted: held-out macro-F1 is {new:.3f}, that of the promoted adapter is {old:.3f}."
         )
     return Promotion(
-        True, "Promoted: it beats both baselines and is not worse than the adapter promoted before."
+        True,
+        f"Promoted: its score is above both baselines' and not below that of the adapter promoted before.{evidence}",
     )
 
 

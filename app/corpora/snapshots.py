@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.blobs import BlobStore
 from app.corpora.annotations import copy_frame, load_annotations
 from app.corpora.codebook import Codebook, load_codebook
-from app.corpora.queries import register_blob
+from app.corpora.queries import lock_corpus, register_blob
 from app.corpora.rules import consensus, overridden, tied_cells
 from app.db.session import AnySession, WriteSession
 from app.db.tables import LabelSnapshot
@@ -82,6 +82,9 @@ def freeze(session: WriteSession, corpus_id: str, blobs: BlobStore) -> LabelSnap
 
     Raises Conflict when the corpus has no scheme or no texts.
     """
+    lock_corpus(
+        session, corpus_id
+    )  # an import that commits between two reads would mix its texts with older labels
     frozen = current_labels(session, corpus_id)
     digest = content_digest(frozen)
     existing = _find(session, corpus_id, digest)
