@@ -68,6 +68,8 @@ GROUPS = (
     "statute", "opinion", "group", "judge",
 )  # fmt: skip
 """Names of grouping keys (also with _id, _no, _number); folds are split by the first that a file has, by judge only if it has no other."""
+OUTCOMES = frozenset({"decision", "judgment", "judgement", "opinion"})
+"""Of these, names that without an _id are a label as well, where the values are labels."""
 LABELS = (
     "annotations", "labels", "label", "categories", "category", "tags", "codes", "role", "rhetorical_role", "class", "type", "topics",
 )  # fmt: skip
@@ -165,7 +167,11 @@ def _text(free: Sequence[str], profile: Profile) -> str | None:
 def _is_group(name: str, profile: Profile) -> bool:
     column = profile.columns[name]
     plain = not column.lists + column.objects
-    return plain and column.filled > 0 and re.sub(r"_(id|no|nr|number|name)$", "", _folded(name)) in GROUPS
+    return plain and column.filled > 0 and _names_a_group(name)
+
+
+def _names_a_group(name: str) -> bool:
+    return re.sub(r"_(id|no|nr|number|name)$", "", _folded(name)) in GROUPS
 
 
 def _fold_group(groups: Sequence[str]) -> str | None:
@@ -180,6 +186,8 @@ def _questions(
     keys: list[str],
     repeats: Callable[[list[str]], bool],
 ) -> list[QuestionMapping]:
+    known = set(scheme.option_keys)
+    free = [name for name in free if name in known or _folded(name) in OUTCOMES or not _names_a_group(name)]
     columns = [profile.columns[name] for name in free]
     nested = [column for column in columns if column.objects or column.lists]
     if nested:

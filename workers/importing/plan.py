@@ -260,7 +260,7 @@ def _must_be_told(unclear: Sequence[Unclear]) -> JobFailed:
     parts = []
     for item in unclear:
         counts = ", ".join(
-            f"{value!r} {count:,} times"
+            f"{value!r} {'once' if count == 1 else f'{count:,} times'}"
             for value, count in sorted(item.counts.items(), key=lambda pair: -pair[1])[:10]
         )
         what = "mixes notations of yes and no" if item.mixed else "has values whose meaning must be given"
@@ -272,7 +272,7 @@ def _must_be_told(unclear: Sequence[Unclear]) -> JobFailed:
     return JobFailed(
         "mixed-values" if all(item.mixed for item in unclear) else "codes-need-meaning",
         f"Nothing was imported: {'; '.join(parts)}. Say what each value means (yes, no, missing, uncertain or not_applicable) in the mapping, "
-        f"for example {example}; the column * speaks for all columns.",
+        f"for example {example}; the column * speaks for all columns. Or, if a column is no label, name it in groups or ignore.",
         columns=[
             {"column": item.column, "counts": dict(list(item.counts.items())[:50]), "mixed": item.mixed}
             for item in unclear

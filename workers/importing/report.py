@@ -37,12 +37,23 @@ def in_words(report: dict[str, Any], mapping: Mapping, foreign: tuple[str, float
 
 def _headline(report: dict[str, Any]) -> str:
     texts, annotations = report["texts"], report["annotations"]
-    did = "were" if report["commit"] else "would be"
+    stored = report["commit"]
     return (
-        f"{report['rows']:,} rows: {texts['new']:,} texts {did} new, {texts['updated']:,} updated, {texts['identical']:,} identical; "
-        f"{annotations['new']:,} annotations {did} new, {annotations['changed']:,} changed, {annotations['identical']:,} identical; "
-        f"{report['rejected']['rows']:,} rows {did} rejected."
+        f"{_counted(report['rows'], 'row')}: {_became(texts['new'], 'text', stored)} new, {texts['updated']:,} updated, {texts['identical']:,} identical; "
+        f"{_became(annotations['new'], 'annotation', stored)} new, {annotations['changed']:,} changed, {annotations['identical']:,} identical; "
+        f"{_became(report['rejected']['rows'], 'row', stored)} rejected."
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _became(number: int, noun: str, stored: bool) -> str:
+    """`1 row was`, `2 rows were`; `would be` of a dry run."""
+    did = ("was" if number == 1 else "were") if stored else "would be"
+    return f"{_counted(number, noun)} {did}"
 
 
 def _warnings(report: dict[str, Any], foreign: tuple[str, float] | None) -> list[str]:
@@ -90,7 +101,7 @@ def _columns(mapping: Mapping, guessed: list[str]) -> list[str]:
         )
     for question in mapping.questions or ():
         where = (
-            f"{len(question.columns)} columns"
+            _counted(len(question.columns), "column")
             if question.columns is not None
             else f"column {question.column!r} ({question.shape})"
         )
@@ -106,19 +117,24 @@ def _contents(report: dict[str, Any]) -> list[str]:
     duplicates = report["duplicates"]
     if duplicates["groups"]:
         lines.append(
-            f"{duplicates['texts']:,} texts are exact duplicates of one another, in {duplicates['groups']:,} groups; "
+            f"{duplicates['texts']:,} texts are exact duplicates of one another, in {_counted(duplicates['groups'], 'group')}; "
             f"in {duplicates['conflicting']:,} of these the labels conflict."
         )
     if report["texts"]["unlabelled"]:
-        lines.append(f"{report['texts']['unlabelled']:,} texts have no labels in the file.")
+        unlabelled = report["texts"]["unlabelled"]
+        lines.append(
+            f"{_counted(unlabelled, 'text')} {'has' if unlabelled == 1 else 'have'} no labels in the file."
+        )
     for name, words in (
-        ("annotators", "annotators"),
-        ("teams", "teams"),
-        ("codebook_versions", "codebook versions"),
+        ("annotators", "annotator"),
+        ("teams", "team"),
+        ("codebook_versions", "codebook version"),
     ):
         found = report[name]
         if len(found) > 1 or (found and name != "annotators"):
-            lines.append(f"{len(found):,} {words}: {', '.join(found[:12])}{' …' if len(found) > 12 else ''}.")
+            lines.append(
+                f"{_counted(len(found), words)}: {', '.join(found[:12])}{' …' if len(found) > 12 else ''}."
+            )
     if report["splits"]:
         lines.append(
             "Given split: "

@@ -61,7 +61,9 @@ def _understood(
         if found.unreadable:
             raise JobFailed(
                 "no-rows",
-                f"None of the {found.unreadable:,} rows can be read: each has another number of fields than the header, or is not valid JSON.",
+                "The only row cannot be read: it has another number of fields than the header, or is not valid JSON."
+                if found.unreadable == 1
+                else f"None of the {found.unreadable:,} rows can be read: each has another number of fields than the header, or is not valid JSON.",
             )
         raise JobFailed("no-rows", "The file has a header but no rows.")
     mapping, guessed = guess(given, found, scheme, lambda names: repeats(source, names))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from app.settings import get_settings
+from workers.importing.foreign import refuse_archive
 from workers.importing.source import Rejected, Row, Source
 from workers.job_context import JobFailed
 
-MAGIC = b"PK\x03\x04"
 _DAMAGED = "The workbook is damaged: save it again, or save the sheet as CSV (UTF-8)."
 
 
@@ -75,11 +75,7 @@ def _check_size(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-            if "xl/workbook.xml" not in archive.namelist():
-                raise JobFailed(
-                    "unsupported-format",
-                    "This is a zip archive, not an Excel workbook: upload the CSV or JSONL inside it.",
-                )
+            refuse_archive(frozenset(archive.namelist()))
     except zipfile.BadZipFile:
         raise JobFailed("unreadable", _DAMAGED) from None
     if unpacked > get_settings().max_upload_bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -41,6 +42,22 @@ def test_files_that_cannot_be_read(imports: Imports) -> None:
         assert imports.failure(content)["code"] == code
 
 
+def test_other_formats_are_named(imports: Imports) -> None:
+    """By their first bytes or the names in the archive; text that is called .xlsx is no workbook."""
+    word, plain = io.BytesIO(), io.BytesIO()
+    for file, name in ((word, "word/document.xml"), (plain, "letters.csv")):
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(name, GOOD)
+    for content, name, words in (
+        (b"%PDF-1.7\n%\xe2\xe3", "letters.csv", "a PDF document"),
+        (word.getvalue(), "letters.docx", "a Word document (.docx)"),
+        (plain.getvalue(), "letters.zip", "a zip archive, not an Excel workbook"),
+        (GOOD, "letters.xlsx", "no Excel workbook"),
+    ):
+        error = imports.failure(content, name=name)
+        assert (error["code"], words in error["detail"]) == ("unsupported-format", True), error
+
+
 def test_invalid_utf8_names_the_line_and_the_way_out(imports: Imports) -> None:
     """The byte's line, and cp1252 as the likely encoding."""
     error = imports.failure("id,text,remorse\n1,plain,1\n2,désolé,0\n".encode("cp1252"))
@@ -65,6 +82,7 @@ def test_codes_are_asked_about(imports: Imports) -> None:
         {"column": "youth", "counts": {"NA": 1}, "mixed": False},
     ]
     assert '"codes"' in error["detail"]
+    assert "name it in groups or ignore" in error["detail"]
 
 
 def test_mixed_notations_are_asked_about(imports: Imports) -> None:

@@ -29,6 +29,20 @@ def guessed(
     return guess(Mapping.model_validate(mapping or {}), found, scheme, lambda _: repeats)[0]
 
 
+def test_what_a_text_belongs_to_is_no_label() -> None:
+    """A column named for cases or judges holds keys, also where its values look like yes, no and codes."""
+    rows = [
+        {"text": TEXT + str(n), "case": str(n % 2), "judge": "9", "doc_id": str(n % 2), "opinion": str(n % 2), "remorse": str(n % 2)}
+        for n in range(4)
+    ]  # fmt: skip
+    mapping = guessed(rows)
+    assert mapping.groups == ["case", "judge", "doc_id"]
+    assert [question.columns for question in mapping.questions or ()] == [["opinion", "remorse"]]
+    case = Option("case", 0, "case")
+    known = Scheme((Question("labels", QuestionKind.YES_NO_SET, (case,), "labels", ""),), ())
+    assert "case" not in (guessed(rows, scheme=known).groups or ())
+
+
 def test_names_in_any_spelling() -> None:
     """Case, spaces and hyphens in names do not matter."""
     row = {
