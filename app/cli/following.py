@@ -60,9 +60,10 @@ def _stream(client: httpx.Client, path: str, last: str) -> Iterator[tuple[str, s
 
 
 class JobDisplay(AbstractContextManager["JobDisplay"]):
-    """A progress bar with what happened above it; one line an event where there is no terminal."""
+    """A progress bar with what happened above it, gone at the end; one line an event where there is no terminal."""
 
     def __init__(self, title: str) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         columns = (
@@ -71,7 +72,8 @@ class JobDisplay(AbstractContextManager["JobDisplay"]):
             TaskProgressColumn(),
             TextColumn("{task.fields[left]}"),
         )
-        self._progress = Progress(*columns)
+        console = Console()
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._progress.add_task(title, total=None, left="")
 
     def __enter__(self) -> Self:
@@ -93,6 +95,10 @@ class JobDisplay(AbstractContextManager["JobDisplay"]):
             elif line := told(kind, data):
                 self._progress.console.print(line, markup=False, highlight=False)
         return last
+
+    def clear(self) -> None:
+        """Take the bar away: what follows is the reason why there is nothing more to wait for."""
+        self._progress.update(self._task, visible=False)
 
     def _advance(self, data: dict[str, Any]) -> None:
         left = data.get("eta_seconds")
@@ -120,13 +126,17 @@ def duration(seconds: float) -> str:
 
 
 def _read(data: dict[str, Any]) -> str:
-    lines = [f"{data['rows']:,} rows, {data['texts']:,} texts"]
+    lines = [f"{_counted(data['rows'], 'row')}, {_counted(data['texts'], 'text')}"]
     lines += [f"  {name}: {_shown(value)}" for name, value in data["guessed"].items() if value]
     lines += [
-        f"  {item['rows']:,} rows left out: {item['reason']} (column {item['column']}, first on line {item['first_line']})"
+        f"  {_counted(item['rows'], 'row')} left out: {item['reason']} (column {item['column']}, first on line {item['first_line']})"
         for item in data["rejected"][:10]
     ]
     return "\n".join(lines)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _shown(value: Any) -> str:

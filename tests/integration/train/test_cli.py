@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
-from app.cli.following import duration, told
+from app.cli.following import JobDisplay, duration, told
 from app.cli.main import build
 from app.db.session import writing
 from app.jobs import leases
@@ -157,6 +157,12 @@ def test_a_problem_is_said_in_words(remand: Remand, corpus: Built) -> None:
 )  # fmt: skip
 def test_events_are_told_in_words(kind: str, data: dict[str, Any], line: str | None) -> None:
     assert told(kind, data) == line
+
+
+def test_without_a_terminal_nothing_but_the_events_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with JobDisplay("reading") as display:
+        display.show([("progress", {"stage": "reading", "done": 1}), ("refused", {"detail": "No labels."})])
+    assert capsys.readouterr().out == "No labels.\n"
 
 
 def test_durations_are_short() -> None:
