@@ -149,8 +149,8 @@ def _exhausted(job: Job, reason: str) -> str:
     return (
         f"The process of this {job.kind} job failed {'once' if tries == 1 else f'{tries} times'} "
         f"{f'at the stage “{stage}”' if stage else 'before its first stage'} and got no further. The last time: {reason} "
-        f"It is not tried again by itself. The logs of the jobs worker say more (`last_words` here has the end of them): if they show no "
-        f"cause that can be removed, such as too little memory, report {job.id} with them."
+        f"It is not tried again by itself. See the logs of the jobs worker: if they show no cause that you can remove, such as too little "
+        f"memory, report them with the id {job.id}."
     )
 
 

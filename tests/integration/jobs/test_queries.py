@@ -144,7 +144,7 @@ def test_attempts_end_after_three_without_a_checkpoint(engine: Engine, job_id: s
         "failed 3 times at the stage “fold 2 of 5” and got no further. The last time: it died."
         in error["detail"]
     )
-    assert "report job_" in error["detail"]
+    assert f"with the id {job_id}" in error["detail"]
     assert "KeyError" not in error["detail"]
     assert error["last_words"] == "KeyError (at fold.py:3 run)"
 
