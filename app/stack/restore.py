@@ -1,11 +1,11 @@
-"""`remand restore`: an archive back into an empty data folder; whole, or the folder is empty again."""
+"""`remand restore`: an archive back into an empty data folder; whole, or the folder is as it was."""
 
 import json
 import os
 import shutil
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +33,16 @@ class Restored:
 
 
 def restore_backup(file: Path, settings: Settings) -> Restored:
-    """Bring it back. FolderUnusable when the folder is not empty, StackError when the archive is damaged or foreign."""
+    """Bring it back. FolderUnusable when the folder is not empty, StackError when the archive is damaged or foreign.
+
+    A folder that was made for it is gone again after a failure.
+    """
     account = service_account()
-    folder = private_folder(home_folder(settings.home), account)
+    home = home_folder(settings.home)
+    made = not home.exists()
+    folder = private_folder(home, account)
     _require_empty(folder)
-    with only_supervisor(folder, account), _whole_or_nothing(folder, account):
+    with only_supervisor(folder, account), _whole_or_nothing(folder, account, made=made):
         try:
             with tarfile.open(file, "r|") as archive:
                 manifest = _read_manifest(archive)
@@ -139,8 +144,8 @@ def _require_empty(folder: Path) -> None:
 
 
 @contextmanager
-def _whole_or_nothing(folder: Path, account: Account) -> Iterator[None]:
-    """A marker stands while the restore is unfinished; a failure empties the folder again."""
+def _whole_or_nothing(folder: Path, account: Account, *, made: bool) -> Iterator[None]:
+    """A marker stands while the restore is unfinished; a failure empties the folder again, and removes it if it was made for this."""
     private_file(folder / RESTORING, "", account)
     try:
         yield
@@ -148,6 +153,10 @@ def _whole_or_nothing(folder: Path, account: Account) -> Iterator[None]:
         for path in folder.iterdir():
             if path.name not in {"lost+found", LOCK}:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if made:
+            with suppress(OSError):
+                (folder / LOCK).unlink()
+                folder.rmdir()
         if isinstance(error, OSError):
             raise unusable(folder, error) from error
         raise
