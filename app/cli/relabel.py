@@ -63,7 +63,7 @@ def words(job: dict[str, Any], corpus: str) -> list[str]:
     return [
         f"{result['texts']:,} texts read, {result['held_out_texts']:,} of them by models that had not seen them ({by_models or 'none'}).",
         f"{result['not_audited_texts']:,} texts not audited: {used['not_held_out']:,} that every fold model had seen, {used['unreadable']:,} unreadable.",
-        f"{_flagged(result['flagged_cells'])}, of {result['audited_cells']:,} audited ({result['settled_cells']:,} settled ones left alone). "
+        f"{_flagged(result['flagged_cells'])}, of {result['audited_cells']:,} audited ({result['settled_cells']:,} settled ones left alone).",
         "A flag is a reason to look, not a claim that the label is wrong.",
         f"Ranking {result['ranking']}, by {result['method']}. Seconds: {seconds}.",
         f"Read them: GET /label-disagreements?corpus={corpus}",

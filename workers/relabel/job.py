@@ -50,6 +50,7 @@ def run(job: JobContext) -> None:
         job.progress(stage="scoring", done=0, total=1)
         scored = score_run(found, embeddings, signed)
         blob = None if embeddings.all is None else job.blobs.put_bytes(embeddings.to_bytes())
+        job.progress(stage="scoring", done=1, total=1)  # stored with the result, at the latest
     write_ranking(job, found, scored, blob, stages.seconds)
 
 

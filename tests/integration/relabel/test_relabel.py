@@ -49,6 +49,7 @@ def small_chunks(monkeypatch):
 def test_every_text_is_read_by_models_that_have_not_seen_it(world, start, attempt, reader):
     job = attempt(start())
     assert job.state == "succeeded", job.error
+    assert job.progress == {"stage": "scoring", "done": 1, "total": 1}
     found = predictions(job.result["run"])
     assert len(found) == TEXTS
     for name, (case, content) in letters().items():
