@@ -26,8 +26,7 @@ def create(
 ) -> None:
     """Make a key. Its secret is shown this once."""
     with connect() as client:
-        corpus_id = call(client, "GET", f"/corpora/{corpus}").json()["id"] if corpus else None
-        key = call(client, "POST", "/keys", json={"name": name, "role": role, "corpus_id": corpus_id}).json()
+        key = call(client, "POST", "/keys", json={"name": name, "role": role, "corpus": corpus}).json()
     typer.echo(f"{key['id']}\n{key['secret']}")
     typer.echo(
         f"Id and secret of {name}'s key ({key['role']}); the secret is shown this once. A link that signs a browser in with it: "

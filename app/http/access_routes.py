@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 from sqlalchemy import text
 
+from app.corpora.queries import find_corpus
 from app.db.tables import ApiKey, AuditLog
 from app.http import keys, sessions
 from app.http.database import ReadDB, WriteDB
@@ -36,8 +37,8 @@ class KeyRequest(RequestModel):
         description="reader sees, reviewer also decides, admin also imports, trains and deletes.",
         examples=["reviewer"],
     )
-    corpus_id: str | None = Field(
-        None, max_length=100, description="The only corpus the key reaches; null: every one."
+    corpus: str | None = Field(
+        None, max_length=200, description="The only corpus the key reaches, by id or name; null: every one."
     )
 
 
@@ -91,12 +92,8 @@ def me(caller: Reader) -> Me:
 def make_key(body: KeyRequest, caller: Admin, db: WriteDB) -> NewKey:
     """Makes a key and shows its secret, this once. Only its HMAC is stored."""
     require_unscoped(caller)
-    if (
-        body.corpus_id is not None
-        and db.scalar(text("SELECT 1 FROM corpora WHERE id = :id"), {"id": body.corpus_id}) is None
-    ):
-        raise NotFound(f"There is no corpus {body.corpus_id}.", field="/corpus_id")
-    key, secret = keys.create_api_key(db, body.name, body.role, body.corpus_id)
+    corpus_id = None if body.corpus is None else find_corpus(db, body.corpus, "/corpus").id
+    key, secret = keys.create_api_key(db, body.name, body.role, corpus_id)
     db.refresh(key)
     db.add(
         AuditLog(

@@ -52,17 +52,18 @@ _SSE_EVENT = {
 def job_router(kind: str | None, prefix: str) -> APIRouter:
     """The four endpoints for one kind under its prefix, or for all kinds (kind None)."""
     words = KINDS[kind].title.lower() if kind else "job"
+    one = f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
     slug = prefix.strip("/").replace("-", "_")
     router = APIRouter(prefix=prefix, tags=[prefix.strip("/")])
     router.get("", summary=f"List {words}s", operation_id=f"list_{slug}", responses=problems(404, 422))(
         _list(kind)
     )
-    router.get("/{job_id}", summary=f"Get a {words}", operation_id=f"get_{slug}", responses=problems(404))(
+    router.get("/{job_id}", summary=f"Get {one}", operation_id=f"get_{slug}", responses=problems(404))(
         _get(kind)
     )
     router.get(
         "/{job_id}/events",
-        summary=f"Follow a {words} as Server-Sent Events",
+        summary=f"Follow {one} as Server-Sent Events",
         operation_id=f"follow_{slug}",
         response_class=StreamingResponse,
         responses={
@@ -76,7 +77,7 @@ def job_router(kind: str | None, prefix: str) -> APIRouter:
     )(_events(kind))
     router.post(
         "/{job_id}/cancel",
-        summary=f"Cancel a {words}",
+        summary=f"Cancel {one}",
         operation_id=f"cancel_{slug}",
         status_code=202,
         response_model=JobDocument,

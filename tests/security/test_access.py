@@ -63,9 +63,7 @@ def test_last_used_is_not_written_on_every_request(admin: TestClient, engine: En
 def test_scoped_key_sees_its_corpus_only(admin: TestClient) -> None:
     """Another corpus does not exist for it, nor do keys and new corpora."""
     corpora = [admin.post("/corpora", json={"name": name}).json()["id"] for name in ("mine", "other")]
-    secret = admin.post("/keys", json={"name": "ben", "role": "admin", "corpus_id": corpora[0]}).json()[
-        "secret"
-    ]
+    secret = admin.post("/keys", json={"name": "ben", "role": "admin", "corpus": "mine"}).json()["secret"]
     scoped = bearer(secret)
     assert [c["name"] for c in admin.get("/corpora", headers=scoped).json()["items"]] == ["mine"]
     assert admin.get("/corpora/mine", headers=scoped).status_code == 200

@@ -91,7 +91,7 @@ def test_scoped_key_cannot_reach_jobs_and_uploads_of_another_corpus(imports: Imp
     """Neither the job, nor its events, nor its rejected rows."""
     job = imports.send("id,text,remorse\n1,,1\n2,A letter.,1\n")
     other = imports.client.post("/corpora", json={"name": "other"}).json()["id"]
-    secret = imports.client.post("/keys", json={"name": "ben", "role": "admin", "corpus_id": other}).json()[
+    secret = imports.client.post("/keys", json={"name": "ben", "role": "admin", "corpus": other}).json()[
         "secret"
     ]
     for path in ("", "/events", "/rejected"):

@@ -100,6 +100,7 @@ def test_an_unknown_corpus_is_named_by_the_field_it_stood_in(admin: TestClient) 
     asked = [
         (admin.post("/train-jobs", json={"corpus": "nope"}), "/corpus"),
         (admin.post("/relabel-jobs", json={"corpus": "nope"}), "/corpus"),
+        (admin.post("/keys", json={"name": "x", "role": "reader", "corpus": "nope"}), "/corpus"),
         (admin.get("/jobs", params={"corpus": "nope"}), "corpus"),
         (admin.get("/adapters", params={"corpus": "nope"}), "corpus"),
         (admin.get("/label-disagreements", params={"corpus": "nope"}), "corpus"),
