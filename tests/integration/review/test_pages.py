@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
 from app.db.session import reading, writing
-from app.db.tables import Adapter, Review
+from app.db.tables import Adapter, Corpus, Job, Review
 from app.http.security import create_sign_in_link
 from models.training.report import Reading, build_report
 from tests.integration import review_corpus as corpus
@@ -180,7 +180,11 @@ def test_the_report_shows_always_no_beside_accuracy(
 
     readings = {"model": reading_of(0.4), "tfidf": reading_of(0.6)}
     groups = [str(row // 6) for row in range(rows)]
-    report = build_report(corpus.SCHEME, labels, readings, [0.5] * 5, groups)
+    epochs = [
+        {"epoch": 1, "train_loss": 0.5, "inner_loss": 0.4321, "inner_average_precision": None, "seconds": 2.5}
+    ]
+    folds = [{"fold": 0, "best_epoch": 1, "inner_epochs": epochs}, {"fold": 1, "best_epoch": 1}]
+    report = build_report(corpus.SCHEME, labels, readings, [0.5] * 5, groups, folds=folds)
     with writing(engine) as session:
         session.execute(update(Adapter).values(report=report, beats_baselines=True))
     with reading(engine) as session:
@@ -189,9 +193,24 @@ def test_the_report_shows_always_no_beside_accuracy(
     assert "Always no" in page
     assert "beats its baselines" in page
     assert ">F1 TF-IDF<" in page
+    assert "Epochs of the 2 held-out folds" in page
+    assert "0.432" in page
     assert page.count('<th scope="row">') == 3 + 5
     cell = browser.get(f"/review/dis_{built.disagreements[0]}?blind=false").text
     assert "50 %" in cell, "the threshold stands beside the probability"
+
+
+def test_an_empty_corpus_and_a_long_error_take_little_room(browser: TestClient, engine: Engine) -> None:
+    with writing(engine) as session:
+        session.add(Corpus(id="cor_empty", name="empty <one>"))
+        session.flush()
+        failed = {"code": "x", "detail": "It failed. " * 40}
+        session.add(Job(id="job_long", corpus_id="cor_empty", kind="import", state="failed", error=failed))
+    page = browser.get("/").text
+    card = page[page.index('aria-labelledby="cor_empty"') :].split("</section>")[0]
+    assert "--corpus empty &lt;one&gt; --commit" in card
+    assert "annotators" not in card
+    assert f'class="small clamp" title="{failed["detail"]}"' in page
 
 
 def test_an_adapter_without_a_report(browser: TestClient, engine: Engine) -> None:
