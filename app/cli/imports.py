@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +35,9 @@ def import_(
     commit: Annotated[
         bool, typer.Option(help="Store what is found. Without it: a dry run with the same report.")
     ] = False,
-    create: Annotated[bool, typer.Option(help="Make the corpus if there is none of that name.")] = False,
+    create: Annotated[
+        bool, typer.Option(help="Make the corpus if there is none of that name; a dry run makes none.")
+    ] = False,
     mapping: Annotated[
         Path | None,
         typer.Option(
@@ -46,14 +51,12 @@ def import_(
 ) -> None:
     """Import a file of labelled texts. Blank label cells are missing, never no; codes such as 99 are asked about."""
     document = _mapping(mapping)
-    with connect(timeout=600.0) as client:
-        if create:
-            _make_corpus(client, corpus)
+    with connect(timeout=600.0) as client, _target(client, corpus, create=create, commit=commit) as target:
         with file.open("rb") as content:
             accepted = call(
                 client,
                 "POST",
-                f"/corpora/{corpus}/imports",
+                f"/corpora/{target}/imports",
                 data={"commit": "true" if commit else "false", "mapping": document},
                 files={"file": (file.name, content)},
             )
@@ -75,10 +78,23 @@ def _mapping(path: Path | None) -> str:
         fail(f"{path} is not valid JSON: {error}")
 
 
-def _make_corpus(client: httpx.Client, name: str) -> None:
-    if client.get(f"/corpora/{name}").status_code == 404:
+@contextmanager
+def _target(client: httpx.Client, name: str, *, create: bool, commit: bool) -> Iterator[str]:
+    """The corpus to import into, made where it is asked for; a dry run tries the file on one of its own, gone afterwards."""
+    if not create or client.get(f"/corpora/{name}").status_code != 404:
+        yield name
+    elif commit:
         call(client, "POST", "/corpora", json={"name": name})
         typer.echo(f"Made the corpus {name}.", err=True)
+        yield name
+    else:
+        trial = f"dry run {time.strftime('%Y%m%d-%H%M%S', time.gmtime())} {secrets.token_hex(3)}"
+        made = call(client, "POST", "/corpora", json={"name": trial}).json()["id"]
+        try:
+            yield made
+        finally:
+            call(client, "DELETE", f"/corpora/{made}")
+        typer.echo(f"There is no corpus {name} yet: --commit makes it.", err=True)
 
 
 def _finished(client: httpx.Client, location: str) -> dict[str, Any]:

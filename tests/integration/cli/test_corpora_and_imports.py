@@ -57,14 +57,15 @@ def remand(imports: Imports, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def test_import_is_a_dry_run_until_committed(remand: Any, imports: Imports) -> None:
-    """The report in words; nothing stored before --commit; --create makes the corpus."""
+    """The report in words; nothing stored before --commit; --create makes the corpus only with it."""
     Path("letters.csv").write_text(GOOD)
     dry = remand("import", "letters.csv", "--corpus", "new", "--create")
     assert dry.exit_code == 0, dry.output
     assert "2 texts would be new" in dry.output
     assert "dry run" in dry.output
-    assert imports.counts()["texts"] == 0
-    stored = remand("import", "letters.csv", "--corpus", "new", "--commit", "--json")
+    assert "no corpus new yet" in dry.stderr
+    assert [corpus["name"] for corpus in imports.client.get("/corpora").json()["items"]] == ["letters"]
+    stored = remand("import", "letters.csv", "--corpus", "new", "--create", "--commit", "--json")
     assert stored.exit_code == 0, stored.output
     assert json.loads(stored.stdout)["texts"]["new"] == 2
     assert imports.counts()["texts"] == 2
