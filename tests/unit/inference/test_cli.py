@@ -24,7 +24,10 @@ def test_a_finished_relabel_job_in_words():
     lines = relabel.words(job("succeeded", result=RESULT), "letters")
     assert "1,100 of them by models that had not seen them (1,000 by 1 model, 100 by 5 models)" in lines[0]
     assert "99 that every fold model had seen, 1 unreadable" in lines[1]
-    assert "90 labels to look at, most suspicious first, of 5,000 audited (3 settled ones left alone)" in lines[2]
+    assert (
+        "90 labels to look at, most suspicious first, of 5,000 audited (3 settled ones left alone)"
+        in lines[2]
+    )
     assert "read 12.5 s" in lines[4]
 
 
