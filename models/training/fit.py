@@ -124,7 +124,7 @@ def _start(encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings,
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
     order = np.random.Generator(np.random.PCG64(task.seed))
-    return Run(upper, head, optimizer, order, 0, math.inf, 0, {}, [])
+    return Run(upper, head, optimizer, order, 0, math.inf, 0.0, 0, {}, [])
 
 
 def _one_epoch(
@@ -156,13 +156,14 @@ def _judge(
 ) -> None:  # fmt: skip
     """Note an epoch and keep its weights if they are the best so far on the inner split, or the last without one."""
     run.head.eval()
-    score = -float(run.epoch)
+    score, precision = -float(run.epoch), 0.0
     if len(task.check_rows):
         score, precision = _check(encoder, trunk, task, settings, loss, run)
         entry |= {"inner_loss": score, "inner_average_precision": precision}
     run.history.append(entry)
-    if score < run.best:
-        run.best, run.best_epoch = score, run.epoch
+    # A lower loss alone may be mere caution; an epoch has to rank no worse as well.
+    if score < run.best and precision >= run.best_precision:
+        run.best, run.best_precision, run.best_epoch = score, precision, run.epoch
         run.best_state = best_weights(run, encoder, trunk)
 
 

