@@ -72,7 +72,7 @@ class JobDisplay(AbstractContextManager["JobDisplay"]):
             TaskProgressColumn(),
             TextColumn("{task.fields[left]}"),
         )
-        console = Console()
+        console = Console(soft_wrap=True)
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._progress.add_task(title, total=None, left="")
 
@@ -93,7 +93,7 @@ class JobDisplay(AbstractContextManager["JobDisplay"]):
             if kind == "progress":
                 self._advance(data)
             elif line := told(kind, data):
-                self._progress.console.print(line, markup=False, highlight=False)
+                self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         return last
 
     def clear(self) -> None:

@@ -29,8 +29,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Per module: while Playwright runs, its event loop runs in this thread, and other tests need it free."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here: `apt-get install chromium`")
     with sync_playwright() as playwright:

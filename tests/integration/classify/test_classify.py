@@ -67,7 +67,7 @@ AT_FAULT = [
     ({"corpus": CORPUS, "texts": [1]}, (422, "invalid", "/texts/0")),
     ({"corpus": CORPUS, "text": "a", "colour": "red"}, (422, "invalid", "/colour")),
     ({"text": "a"}, (422, "adapter-missing", "/adapter")),
-    ({"corpus": "no such", "text": "a"}, (404, "not-found", "corpus_id")),
+    ({"corpus": "no such", "text": "a"}, (404, "not-found", "/corpus")),
     ({"adapter": "adp_none", "text": "a"}, (404, "not-found", "/adapter")),
 ]
 
