@@ -38,6 +38,7 @@ def remand(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Remand:
 
     # the app logs to the standard output that the command line has here
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    build()  # a verb's module that is first imported now would keep the replaced function for good
     monkeypatch.setattr("app.cli.client.connect", connect)
     monkeypatch.setenv("COLUMNS", "200")
 
