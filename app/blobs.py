@@ -23,6 +23,15 @@ class Blob:
     size: int
 
 
+def sync_path(path: Path) -> None:
+    """fsync a file or a folder: what was written there, or renamed into it, survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class BlobStore:
     """Blobs under `root`. Writing: temporary name, fsync, rename; the same content is stored once."""
 
@@ -100,11 +109,7 @@ class BlobStore:
             if not filesystem.exists(f"{base}/{digest[:2]}/{digest}"):
                 filesystem.put_file(str(temporary), f"{base}/{digest[:2]}/{digest}")
         temporary.rename(final)
-        directory = os.open(final.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_path(final.parent)
 
     def _fetch(self, digest: str, local: Path) -> None:
         filesystem, base = self._filesystem()

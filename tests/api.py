@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -45,6 +46,20 @@ def client(engine: Engine) -> Iterator[TestClient]:
     from app.main import create_app
 
     with TestClient(create_app(), follow_redirects=False) as client:
+        yield client
+
+
+@contextmanager
+def client_of_an_admin(engine: Engine) -> Iterator[TestClient]:
+    """A client of the running app that sends a new admin key; redirects are followed."""
+    from app.db.session import writing
+    from app.http.security import create_api_key, forget_credentials
+    from app.main import create_app
+
+    forget_credentials()
+    with writing(engine) as session:
+        _key, secret = create_api_key(session, "ada", "admin")
+    with TestClient(create_app(), headers=bearer(secret)) as client:
         yield client
 
 

@@ -8,7 +8,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import structlog
 from prometheus_client import (
@@ -23,7 +22,7 @@ from prometheus_client import (
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.answers import answer_for
-from app.settings import get_settings
+from app.logs import configure_structlog
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS = Histogram(
@@ -38,24 +37,7 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 def configure_logging() -> None:
     """Send structlog and the standard library's loggers through one renderer; access lines of uvicorn are silenced: they hold query strings."""
-    settings = get_settings()
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer()
-        if settings.log_format == "console"
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.log_level]
-        ),
-        cache_logger_on_first_use=False,
-    )
+    configure_structlog(cache_logger_on_first_use=False)
     logging.getLogger("uvicorn.access").disabled = True
 
 

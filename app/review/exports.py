@@ -16,7 +16,7 @@ from app.review import export_rows, listing
 from app.review.filters import Filters
 from app.review.listing import RankingRef
 from app.review.rules import state_of
-from app.review.sheets import csv_block, json_block
+from app.sheets import csv_block, json_block
 
 Format = Literal["csv", "jsonl"]
 Layout = Literal["wide", "long"]

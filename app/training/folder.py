@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from app.blobs import sync_path
 from models.scheme import Labels
 
 
@@ -49,14 +49,6 @@ def write_training_folder(folder: Path, given: TrainingInput) -> None:
     if given.human_pair is not None:
         np.savez(partial / "human_pair.npz", first=given.human_pair[0], second=given.human_pair[1])
     for path in (*partial.iterdir(), partial):
-        _sync(path)
+        sync_path(path)
     partial.rename(folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_path(folder.parent)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from sqlalchemy import Engine
 
 from app.db.session import writing
 from app.http.security import create_sign_in_link, forget_credentials
 from tests.integration.review_corpus import Built, reviewed_corpus
+from tests.served import served_app
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -49,26 +47,8 @@ def built(engine: Engine) -> Built:
 @pytest.fixture
 def address(built: Built) -> Iterator[str]:
     """Where the app is served."""
-    from app.main import create_app
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = threading.Event()
-    server = uvicorn.Server(uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_config=None))
-    startup = server.startup
-
-    async def announced(sockets: list[socket.socket] | None = None) -> None:
-        await startup(sockets)
-        started.set()
-
-    server.startup = announced  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert started.wait(30), "the server did not start"
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(20)
+    with served_app() as url:
+        yield url
 
 
 class Visit:

@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from app.db.session import WriteSession
+from app.sheets import safe
 from workers.importing.reading import Answer, LongCell, TextRow
 from workers.importing.source import Rejected, Row
 
@@ -89,14 +90,9 @@ def write_rejected(session: WriteSession, path: Path) -> int:
         writer.writerow(("line", "column", "reason"))
         cursor.execute("SELECT line, col, reason FROM stage_rejected ORDER BY line, col, reason")
         for line, column, reason in cursor:
-            writer.writerow((line, harmless(column), harmless(reason)))
+            writer.writerow((line, safe(column), safe(reason)))
             number += 1
     return number
-
-
-def harmless(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return "'" + value if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _chunks(rows: Iterable[Row | Rejected]) -> Iterator[list[Row | Rejected]]:

@@ -13,6 +13,7 @@ from app.blobs import BlobStore
 from app.db.session import writing
 from app.db.tables import Corpus
 from app.settings import get_settings
+from tests.api import client_of_an_admin
 from tests.integration.inference_server import InferenceServer, serving
 from tests.integration.relabel.world import WordReader, World, build_world
 
@@ -41,13 +42,6 @@ def world(
 
 
 @pytest.fixture
-def client(world: World) -> Iterator[TestClient]:
-    from app.http.security import create_api_key, forget_credentials
-    from app.main import create_app
-
-    forget_credentials()
-    with writing() as session:
-        _, secret = create_api_key(session, "ada", "admin")
-    with TestClient(create_app()) as client:
-        client.headers["Authorization"] = f"Bearer {secret}"
+def client(world: World, engine: Engine) -> Iterator[TestClient]:
+    with client_of_an_admin(engine) as client:
         yield client

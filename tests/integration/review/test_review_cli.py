@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 
 from app.cli.main import build
 from tests.integration.review_corpus import Built
+from tests.served import served_app
 
 
 @pytest.fixture
 def served(built: Built, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
     """A command line that is pointed at the running app, with vera's key."""
-    from app.main import create_app
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = threading.Event()
-    server = uvicorn.Server(uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_config=None))
-    startup = server.startup
-
-    async def announced(sockets: list[socket.socket] | None = None) -> None:
-        await startup(sockets)
-        started.set()
-
-    server.startup = announced  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert started.wait(30), "the server did not start"
-    monkeypatch.setenv("REMAND_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("REMAND_API_KEY", built.keys["vera"])
-    monkeypatch.setenv("COLUMNS", "160")
-    yield CliRunner()
-    server.should_exit = True
-    thread.join(20)
+    with served_app() as address:
+        monkeypatch.setenv("REMAND_URL", address)
+        monkeypatch.setenv("REMAND_API_KEY", built.keys["vera"])
+        monkeypatch.setenv("COLUMNS", "160")
+        yield CliRunner()
 
 
 def test_the_top_disagreements_as_a_table(served: CliRunner) -> None:

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
+from tests.api import client_of_an_admin
 from tests.integration.review_corpus import Built
 from tests.small_corpus import letters, store_letters
 from tests.tiny_model import write_tiny_model
@@ -42,13 +43,5 @@ def corpus(allowed: Path, engine: Engine) -> Built:
 @pytest.fixture
 def client(engine: Engine) -> Iterator[TestClient]:
     """The app with an admin key."""
-    from app.db.session import writing
-    from app.http.security import create_api_key, forget_credentials
-    from app.main import create_app
-
-    forget_credentials()
-    with writing(engine) as session:
-        _key, secret = create_api_key(session, "ada", "admin")
-    with TestClient(create_app()) as client:
-        client.headers["Authorization"] = f"Bearer {secret}"
+    with client_of_an_admin(engine) as client:
         yield client

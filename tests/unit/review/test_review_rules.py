@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.http.problems import Invalid
 from app.review.evidence import cell_value
 from app.review.rules import Decision, check_value, in_force, state_of, still_settled, values_of
-from app.review.sheets import csv_block, json_block, safe
+from app.sheets import csv_block, json_block, safe
 from models.scheme import Option, Question, QuestionKind
 
 SET = Question("arguments", QuestionKind.YES_NO_SET, (Option("remorse", 0), Option("youth", 1)))
