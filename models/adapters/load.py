@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.adapters.folder import read_manifest
-from models.adapters.head import head_logits
+from models.adapters.head import head_logits, window_logits
 from models.adapters.member import Member, member_folder, read_calibration, read_weights, ready_member
 from models.adapters.seen import Seen, read_seen, unseen
 from models.adapters.wide import count_terms, wide_logits
@@ -22,7 +22,7 @@ from models.data.near_duplicates import Signatures
 from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
 from models.encoder.tokens import Windows, tokenize
-from models.encoder.trunk import text_means, window_sums
+from models.encoder.trunk import window_sums
 from models.scheme import Labels, Scheme
 
 FINAL = "final"
@@ -137,7 +137,7 @@ class LoadedAdapter:
         sums = self._sums(read, found)
         counts = self._counts(texts, found)
         return [
-            head_logits(member.head, text_means(part, read), wide_part(member, counts))
+            window_logits(member.head, part, read.lengths, read.first_window, wide_part(member, counts))
             for member, part in zip(found, sums, strict=True)
         ]
 
@@ -150,11 +150,11 @@ class LoadedAdapter:
             empty = np.zeros((0, len(self.option_keys)), dtype=np.float32)
             return WindowReading(empty, self.decide(empty), np.zeros(0, np.int32), empty.astype(np.int32), ())
         sums = self._sums(read, (chosen,))[0]
-        logits = head_logits(chosen.head, text_means(sums, read), wide_part(chosen, counts))
+        first = read.first_window
+        logits = window_logits(chosen.head, sums, read.lengths, first, wide_part(chosen, counts))
         probabilities = chosen.calibration.apply(logits)
         per_window = (sums / read.lengths[:, None, None]).astype(np.float32).reshape(len(sums), -1)
         alone = head_logits(chosen.head, per_window, None)
-        first = read.first_window
         places = [slice(low, high) for low, high in pairwise(first)]
         return WindowReading(
             probabilities,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.adapters.head import head_logits
+from models.adapters.head import head_logits, window_logits
 from models.adapters.member import Member
 from workers.inference.wire import Pool
 
@@ -63,11 +63,14 @@ def pooled_probabilities(
     Args:
         member: whose head and calibration to use.
         texts: what it has read.
-        pool: "mean": features averaged over all tokens, as in training; "max": the strongest window of each option.
+        pool: "mean": as in training, which is a mean over all tokens unless the adapter was trained with another
+            `window_pooling`; "max": the strongest window of each option.
     """
-    means = np.stack([text.sums.sum(axis=0) / text.tokens.sum() for text in texts])
+    sums = np.concatenate([text.sums for text in texts])
+    tokens = np.concatenate([text.tokens[:, 0] for text in texts])
+    first = np.cumsum([0, *(len(text.tokens) for text in texts)])
     wide = None if member.wide is None else np.stack([text.wide for text in texts if text.wide is not None])
-    logits = head_logits(member.head, means, wide)
+    logits = window_logits(member.head, sums, tokens, first, wide)
     deciding = np.zeros(logits.shape, dtype=np.int32)
     for row, text in enumerate(texts):
         if len(text.tokens) > 1:
