@@ -15,10 +15,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from models.families import FAMILIES
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1 << 20
-ENCODER_FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "distilbert"})
-"""`model_type` of the encoders that can be fine-tuned and served."""
+ENCODER_FAMILIES = frozenset(FAMILIES)
+"""`model_type` of the models that classification can fine-tune and serve: encoders, and decoders read as encoders."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,19 @@ from transformers import (
     BertModel,
     DistilBertConfig,
     DistilBertModel,
+    GPTJConfig,
+    GPTJForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    ModernBertConfig,
+    ModernBertModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
+    T5Config,
+    T5ForConditionalGeneration,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
 
 from models.scheme import Option, Question, QuestionKind, Scheme
@@ -85,26 +95,79 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_encoder(folder: Path, family: str = "bert", seed: int = 0) -> Path:
-    """Save a randomly initialised two-layer encoder (hidden 32, 4 heads, windows of 64 tokens) and its tokenizer."""
+    """Save a randomly initialised two-layer model of a family (hidden 32, 4 heads, windows of 64 tokens) and its tokenizer."""
     tokenizer = tiny_tokenizer()
-    size = len(tokenizer)
     torch.manual_seed(seed)
-    if family == "distilbert":
-        config = DistilBertConfig(vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64, pad_token_id=0)  # fmt: skip
-        model = DistilBertModel(config)
-    else:
-        config_class, model_class = {
-            "bert": (BertConfig, BertModel),
-            "roberta": (RobertaConfig, RobertaModel),
-        }[family]
-        config = config_class(
-            vocab_size=size, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-            max_position_embeddings=66 if family == "roberta" else 64, pad_token_id=0, bos_token_id=2, eos_token_id=3,
-        )  # fmt: skip
-        model = model_class(config)
+    model = _MODELS[family](len(tokenizer))
+    if family in _UNMARKED:
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=_UNMARKED[family], special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+_UNMARKED = {"llama": "[CLS] $A", "gptj": "$A", "t5": "$A [SEP]"}
+"""Families whose tokenizers put a mark only before, nowhere, or only after a text."""
+_SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+_MARKS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+
+
+def _bert(size: int) -> BertModel:
+    return BertModel(BertConfig(vocab_size=size, max_position_embeddings=64, **_SIZES, **_MARKS))
+
+
+def _roberta(size: int) -> RobertaModel:
+    return RobertaModel(RobertaConfig(vocab_size=size, max_position_embeddings=66, **_SIZES, **_MARKS))
+
+
+def _xlm_roberta(size: int) -> XLMRobertaModel:
+    return XLMRobertaModel(XLMRobertaConfig(vocab_size=size, max_position_embeddings=66, **_SIZES, **_MARKS))
+
+
+def _distilbert(size: int) -> DistilBertModel:
+    return DistilBertModel(DistilBertConfig(
+        vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64, pad_token_id=0,
+    ))  # fmt: skip
+
+
+def _modernbert(size: int) -> ModernBertModel:
+    """One layer sees everything, the other four tokens to each side."""
+    return ModernBertModel(ModernBertConfig(
+        vocab_size=size, max_position_embeddings=64, local_attention=8, global_attn_every_n_layers=2,
+        cls_token_id=2, sep_token_id=3, **_SIZES, **_MARKS,
+    ))  # fmt: skip
+
+
+def _llama(size: int) -> LlamaForCausalLM:
+    """With a language-model head and fewer key heads than query heads, as checkpoints come."""
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=size, num_key_value_heads=2, max_position_embeddings=64, **_SIZES, **{**_MARKS, "pad_token_id": None},
+    ))  # fmt: skip
+
+
+def _gptj(size: int) -> GPTJForCausalLM:
+    return GPTJForCausalLM(GPTJConfig(
+        vocab_size=size, n_embd=32, n_layer=2, n_head=4, n_inner=64, n_positions=64, rotary_dim=4, bos_token_id=2, eos_token_id=3,
+    ))  # fmt: skip
+
+
+def _t5(size: int) -> T5ForConditionalGeneration:
+    """FLAN-T5's kind: gated, encoder and decoder."""
+    return T5ForConditionalGeneration(T5Config(
+        vocab_size=size, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_decoder_layers=1, num_heads=4,
+        relative_attention_num_buckets=8, relative_attention_max_distance=16, feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False, pad_token_id=0, eos_token_id=3, decoder_start_token_id=0,
+    ))  # fmt: skip
+
+
+_MODELS = {
+    "bert": _bert, "roberta": _roberta, "xlm-roberta": _xlm_roberta, "distilbert": _distilbert,
+    "modernbert": _modernbert, "llama": _llama, "gptj": _gptj, "t5": _t5,
+}  # fmt: skip
+TINY_FAMILIES = tuple(_MODELS)
+"""Every family that `make_encoder` makes: all that can be trained."""
 
 
 def synthetic_letters(rows: int, seed: int = 0) -> tuple[list[str], np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.encoder.batches import CPU_BUDGET, GPU_BUDGET, Rows, token_batches
+from models.encoder.frames import frame_of, step_of
 from models.encoder.load import Encoder
 from models.encoder.tokens import Windows, tokenize
+from models.families import FAMILIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,11 @@ def padded_rows(starts: NDArray[np.int64], rows: Rows) -> tuple[NDArray[np.int64
     return np.where(mask, starts[rows][:, None] + place, 0), mask
 
 
-def attention_mask(mask: Tensor) -> Tensor | None:
-    """The mask as scaled-dot-product attention takes it: bool (batch, 1, length, length), None where nothing is padded."""
-    if bool(mask.all()):
-        return None
-    return mask[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
+def embedded(encoder: Encoder, ids: Tensor) -> Tensor:
+    """Hidden states (batch, length, hidden) below the first layer, for token ids int64 (batch, length)."""
+    table = attrgetter(FAMILIES[encoder.family].embeddings)(encoder.model)
+    found: Tensor = table(ids)
+    return found
 
 
 def masked_sum(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -55,11 +58,12 @@ def masked_sum(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def run_layers(layers: Sequence[nn.Module] | nn.ModuleList, hidden: Tensor, mask: Tensor) -> Iterator[Tensor]:
-    """Hidden states (batch, length, hidden) after each of some layers in turn."""
-    attend = attention_mask(mask)
+    """Hidden states (batch, length, hidden) after each of some layers in turn; after a model's last layer, its last norm."""
+    step = step_of(layers, hidden, mask)
     for layer in layers:
-        hidden = layer(hidden, attend)
-        yield hidden
+        hidden = step(layer, hidden)
+        final = frame_of(layer).final
+        yield hidden if final is None else final(hidden)
 
 
 def trunk_batches(
@@ -80,7 +84,7 @@ def trunk_batches(
         ids = torch.from_numpy(windows.ids[places].astype(np.int64)).to(encoder.device)
         ids = ids.masked_fill(~mask, encoder.pad_id)
         with torch.inference_mode():
-            hidden = encoder.model.embeddings(input_ids=ids)  # type: ignore[operator]
+            hidden = embedded(encoder, ids)
             sums: dict[int, Tensor] = {}
             for level, hidden in enumerate(run_layers(encoder.layers[:depth], hidden, mask), 1):  # noqa: B020
                 if level in pooled:

@@ -15,6 +15,7 @@ from models.encoder.batches import Rows, token_batches
 from models.encoder.forward import HiddenBatch, masked_sum, padded_rows, run_layers, trunk_batches
 from models.encoder.load import Encoder
 from models.encoder.tokens import Windows
+from models.families import FAMILIES
 
 DEFAULT_MEMORY = 4 << 30
 """Bytes of activations kept in RAM; more goes to a memory-mapped file."""
@@ -152,7 +153,8 @@ def text_means(sums: NDArray[np.float32], windows: Windows, rows: Rows | None = 
 
 
 def _storage(encoder: Encoder, tokens: int, folder: Path, memory: int) -> Tensor:
-    dtype = torch.bfloat16 if encoder.dtype == torch.bfloat16 else torch.float16
+    wide = encoder.dtype == torch.bfloat16 or FAMILIES[encoder.family].residual
+    dtype = torch.bfloat16 if wide else torch.float16
     shape = (tokens, encoder.hidden_size)
     size = tokens * encoder.hidden_size * 2
     if encoder.device.type == "cuda" and size <= torch.cuda.mem_get_info(encoder.device)[0] * _GPU_SHARE:
