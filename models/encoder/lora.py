@@ -22,10 +22,11 @@ ALPHA_PER_RANK = 2
 class LoraLinear(nn.Module):
     """A frozen linear plus scaling · B·A, with A and B kept in fp32 and cast to the activations' dtype on use."""
 
-    def __init__(self, base: nn.Linear, rank: int, scaling: float) -> None:
+    def __init__(self, base: nn.Linear, rank: int, scaling: float, dropout: float = 0.0) -> None:
         super().__init__()
         self.base = base
         self.scaling = scaling
+        self.dropout = dropout
         device = base.weight.device
         self.lora_A = nn.Parameter(torch.empty(rank, base.in_features, device=device))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
@@ -33,7 +34,8 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) -> (…, out) in the dtype of `x`."""
-        low = functional.linear(x, self.lora_A.to(x.dtype))
+        kept = functional.dropout(x, self.dropout, self.training)
+        low = functional.linear(kept, self.lora_A.to(x.dtype))
         return self.base(x) + functional.linear(low, (self.lora_B * self.scaling).to(x.dtype))  # type: ignore[no-any-return]
 
 

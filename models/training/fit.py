@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from models.adapters.head import Head
 from models.encoder.attention import use_products
 from models.encoder.batches import Rows, shuffled_batches, token_batches
 from models.encoder.load import Encoder
 from models.encoder.lora import copy_layers, with_lora
-from models.encoder.trunk import Trunk, upper_sums
-from models.scheme import MISSING, YES, Scheme
+from models.encoder.trunk import Trunk
+from models.scheme import Scheme
 from models.training.checkpoint import load_state, save_state
-from models.training.errors import TrainingStoppedError
-from models.training.loss import Loss, loss_for, masked_loss
-from models.training.metrics import average_precision
+from models.training.errors import TrainingRefusedError, TrainingStoppedError
+from models.training.linear import macro_precision
+from models.training.loss import loss_for, masked_loss
+from models.training.memory import MicroBatches, halving
+from models.training.reading import read_rows
 from models.training.state import Run, best_weights, restore, run_state
-from models.training.task import FitSettings, FitTask, new_head, warm_head
+from models.training.step import Tell, optimizer_for, prepare_layers, set_rate, take_step, train_mode
+from models.training.task import FitSettings, FitTask, Fitting, new_head, warm_head
 
-WARM_UP = 0.06
-CLIP = 1.0
+CHECKPOINT_SECONDS = 60.0
+"""An epoch that takes longer is kept in the middle, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,12 @@ class Fitted:
     best_epoch: int
     history: tuple[dict[str, Any], ...]
     """One entry per epoch: losses, inner macro average precision, seconds, tokens."""
+    watched: NDArray[np.float16]
+    """float16 (epochs, watched rows, options): logits after each epoch, from 0 on."""
+
+
+def _ignore(_name: str, _details: dict[str, Any]) -> None:
+    """For those who listen to no events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,8 @@ class Signals:
     epoch_done: Callable[[dict[str, Any]], None]
     tokens_done: Callable[[int], None]
     should_stop: Callable[[], bool]
+    event: Tell = _ignore
+    """Takes events by name: `micro_batch_halved`, and `checkpoint` in the middle of an epoch."""
 
 
 def fit_member(
@@ -59,32 +70,51 @@ def fit_member(
     A fit that is stopped and resumed gives bit for bit the same weights on a CPU as one that ran through.
 
     Raises:
-        TrainingStoppedError: `should_stop` said so; the last whole epoch is in the checkpoint.
+        TrainingStoppedError: `should_stop` said so; the last whole step is in the checkpoint.
+        TrainingRefusedError: the loss is no longer a number.
     """
-    loss = loss_for(task.labels[task.fit_rows], scheme, task.penalty, encoder.device)
-    run = _start(encoder, trunk, task, settings)
+    fit, run = start_fit(encoder, trunk, scheme, task, settings)
     saved = load_state(checkpoint)
     if saved is not None:
         restore(run, saved)
     else:
-        _judge(encoder, trunk, task, settings, loss, run, {"epoch": 0})
-    while run.epoch < task.epochs and not _patience_lost(run, task, settings):
-        _one_epoch(encoder, trunk, task, settings, loss, run, signals)
+        _judge(fit, run, {"epoch": 0}, signals)
+    while run.epoch < task.epochs and not _patience_lost(fit, run):
+        _one_epoch(fit, run, checkpoint, signals)
         save_state(checkpoint, run_state(run))
         signals.epoch_done(run.history[-1])
-    return Fitted(run.best_state["lora"], run.best_state["head"], run.best_epoch, tuple(run.history))
+    watched = np.stack([part.numpy() for part in run.watched])
+    return Fitted(run.best_state["lora"], run.best_state["head"], run.best_epoch, tuple(run.history), watched)
+
+
+def start_fit(
+    encoder: Encoder, trunk: Trunk, scheme: Scheme, task: FitTask, settings: FitSettings, warm: bool = True
+) -> tuple[Fitting, Run]:
+    """A fit before its first step; `warm` is whether the head starts from logistic regression."""
+    loss = loss_for(task.labels[task.fit_rows], scheme, task.penalty, encoder.device, settings.loss)
+    torch.manual_seed(task.seed)
+    upper = copy_layers(encoder, trunk.depth)
+    if settings.lora:
+        with_lora(upper, settings.rank)
+    if encoder.device.type == "cpu":
+        use_products(upper)
+    prepare_layers(upper, settings)
+    head = (warm_head(task, settings) if warm else new_head(task, settings)).to(encoder.device)
+    order = np.random.Generator(np.random.PCG64(task.seed))
+    run = Run(upper, head, optimizer_for(upper, head, settings), order, MicroBatches(settings.accumulation))
+    run.order_before = order.bit_generator.state
+    return Fitting(encoder, trunk, task, settings, loss), run
 
 
 def measure_step(
     encoder: Encoder, trunk: Trunk, scheme: Scheme, task: FitTask, settings: FitSettings, steps: int
-) -> int:  # fmt: skip
+) -> int:
     """Take some optimizer steps of a throw-away member and return the tokens they read."""
-    loss = loss_for(task.labels[task.fit_rows], scheme, task.penalty, encoder.device)
-    run = _start(encoder, trunk, task, settings, warm=False)
+    fit, run = start_fit(encoder, trunk, scheme, task, settings, warm=False)
     lengths = trunk.windows.text_lengths
     batches = shuffled_batches(lengths, settings.batch_tokens, run.order, task.fit_rows)[:steps]
     for rows in batches:
-        _step(encoder, trunk, task, loss, run, rows)
+        take_step(fit, run, rows, _ignore)
     return int(sum(lengths[rows].sum() for rows in batches))
 
 
@@ -93,139 +123,76 @@ def steps_per_epoch(trunk: Trunk, rows: Rows, budget: int) -> int:
     return max(1, len(token_batches(trunk.windows.text_lengths[rows], budget)))
 
 
-def text_logits(trunk: Trunk, upper: nn.ModuleList, head: Head, rows: Rows, wide: Tensor) -> Tensor:
-    """Logits of some texts through the trained layers, float32 (texts, options), with gradients where enabled."""
-    first = trunk.windows.first_window
-    counts = first[rows + 1] - first[rows]
-    windows = np.concatenate([np.arange(first[row], first[row + 1]) for row in rows])
-    sums = upper_sums(trunk.batch(windows), upper, trunk.depth, trunk.pooled)
-    if len(windows) > len(rows):
-        owner = torch.from_numpy(np.repeat(np.arange(len(rows)), counts)).to(sums.device)
-        sums = sums.new_zeros((len(rows), *sums.shape[1:])).index_add(0, owner, sums)
-    tokens = torch.from_numpy(trunk.windows.text_lengths[rows].astype(np.float32)).to(sums.device)
-    logits: Tensor = head((sums / tokens[:, None, None]).flatten(1), wide)
-    return logits
-
-
-def _start(encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, warm: bool = True) -> Run:
-    torch.manual_seed(task.seed)
-    upper = copy_layers(encoder, trunk.depth)
-    if settings.lora:
-        with_lora(upper, settings.rank)
-    if encoder.device.type == "cpu":
-        use_products(upper)
-    head = warm_head(task, settings) if warm else new_head(task, settings)
-    head = head.to(encoder.device)
-    rates = ((upper, 1.0), (head, settings.head_rate))
-    groups = [
-        {"params": trained, "share": share}
-        for module, share in rates
-        if (trained := [value for value in module.parameters() if value.requires_grad])
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99))
-    order = np.random.Generator(np.random.PCG64(task.seed))
-    return Run(upper, head, optimizer, order, 0, math.inf, 0.0, 0, {}, [])
-
-
-def _one_epoch(
-    encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, loss: Loss, run: Run, signals: Signals
-) -> None:  # fmt: skip
-    began = time.monotonic()
-    steps = steps_per_epoch(trunk, task.fit_rows, settings.batch_tokens)
-    lengths = trunk.windows.text_lengths
-    total, cells = 0.0, 0
-    run.head.train()
+def _one_epoch(fit: Fitting, run: Run, checkpoint: Path, signals: Signals) -> None:
+    task, settings, lengths = fit.task, fit.settings, fit.trunk.windows.text_lengths
+    began = saved = time.monotonic()
+    steps = steps_per_epoch(fit.trunk, task.fit_rows, settings.batch_tokens)
     batches = shuffled_batches(lengths, settings.batch_tokens, run.order, task.fit_rows)
-    for place, rows in enumerate(batches):
+    train_mode(run, True)
+    for rows in batches[run.place :]:
         if signals.should_stop():
+            save_state(checkpoint, run_state(run))
             raise TrainingStoppedError(f"stopped in epoch {run.epoch + 1} of {task.name}")
-        for group in run.optimizer.param_groups:
-            share = group["share"] * schedule(run.epoch * steps + place, steps * settings.epochs)
-            group["lr"] = settings.learning_rate * share
-        total += _step(encoder, trunk, task, loss, run, rows) * len(rows)
-        cells += len(rows)
+        set_rate(run, settings, run.epoch * steps + run.place, steps * settings.epochs)
+        run.total += take_step(fit, run, rows, signals.event) * len(rows)
+        run.place += 1
         signals.tokens_done(int(lengths[rows].sum()))
-    run.epoch += 1
-    entry: dict[str, Any] = {"epoch": run.epoch, "train_loss": total / max(1, cells)}
-    entry |= {"seconds": round(time.monotonic() - began, 2), "tokens": int(lengths[task.fit_rows].sum())}
-    _judge(encoder, trunk, task, settings, loss, run, entry)
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            save_state(checkpoint, run_state(run))
+            saved = time.monotonic()
+            signals.event("checkpoint", {"member": task.name, "complete": False, "epoch": run.epoch, "step": run.place})  # fmt: skip
+    loss = _finite(run.total / max(1, len(task.fit_rows)), task)
+    run.epoch, run.place, run.total = run.epoch + 1, 0, 0.0
+    run.order_before = run.order.bit_generator.state
+    entry = {"epoch": run.epoch, "train_loss": loss, "seconds": round(time.monotonic() - began, 2)}
+    _judge(fit, run, entry | {"tokens": int(lengths[task.fit_rows].sum())}, signals)
 
 
-def _judge(
-    encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, loss: Loss, run: Run, entry: dict[str, Any]
-) -> None:  # fmt: skip
+def _finite(loss: float, task: FitTask) -> float:
+    if math.isfinite(loss):
+        return loss
+    raise TrainingRefusedError(
+        "training-diverged", "learning_rate",
+        f"the training loss of {task.name} is no longer a number. Ask for a lower learning_rate, a longer warm_up, or a lower "
+        "lora_rank.",
+    )  # fmt: skip
+
+
+def _judge(fit: Fitting, run: Run, entry: dict[str, Any], signals: Signals) -> None:
     """Note an epoch and keep its weights if they are the best so far on the inner split, or the last without one."""
-    run.head.eval()
+    train_mode(run, False)
     score, precision = -float(run.epoch), 0.0
-    if len(task.check_rows):
-        score, precision = _check(encoder, trunk, task, settings, loss, run)
+    if len(fit.task.check_rows):
+        score, precision = _check(fit, run, signals)
         entry |= {"inner_loss": score, "inner_average_precision": precision}
+    run.watched.append(torch.from_numpy(_read(fit, run, fit.task.watch_rows, signals).astype(np.float16)))
     run.history.append(entry)
     # A lower loss alone may be mere caution; an epoch has to rank no worse as well.
     if score < run.best and precision >= run.best_precision:
         run.best, run.best_precision, run.best_epoch = score, precision, run.epoch
-        run.best_state = best_weights(run, encoder, trunk)
+        run.best_state = best_weights(run, fit.encoder, fit.trunk)
 
 
-def _step(encoder: Encoder, trunk: Trunk, task: FitTask, loss: Loss, run: Run, rows: Rows) -> float:
-    labels = torch.from_numpy(task.labels[rows]).to(encoder.device)
-    run.optimizer.zero_grad(set_to_none=True)
-    value = masked_loss(
-        loss, text_logits(trunk, run.upper, run.head, rows, wide_rows(task, rows, encoder)), labels
-    )
-    value.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_([p for group in run.optimizer.param_groups for p in group["params"]], CLIP)
-    run.optimizer.step()
-    return float(value.detach())
-
-
-def _check(
-    encoder: Encoder, trunk: Trunk, task: FitTask, settings: FitSettings, loss: Loss, run: Run
-) -> tuple[float, float]:
+def _check(fit: Fitting, run: Run, signals: Signals) -> tuple[float, float]:
     """Loss and macro average precision on the inner split."""
-    logits = np.zeros((len(task.check_rows), task.labels.shape[1]), dtype=np.float32)
-    for part in check_batches(trunk, task.check_rows, settings.batch_tokens):
-        rows = task.check_rows[part]
-        with torch.no_grad():
-            found = text_logits(trunk, run.upper, run.head, rows, wide_rows(task, rows, encoder))
-        logits[part] = found.cpu().numpy()
-    labels = task.labels[task.check_rows]
-    value = masked_loss(
-        loss, torch.from_numpy(logits).to(encoder.device), torch.from_numpy(labels).to(encoder.device)
-    )
-    found_precision = [
-        average_precision(labels[known, option] == YES, logits[known, option])
-        for option in range(labels.shape[1])
-        if (known := labels[:, option] != MISSING).any() and (labels[:, option] == YES).any()
-    ]
-    return float(value), float(np.mean(found_precision)) if found_precision else 0.0
+    logits = _read(fit, run, fit.task.check_rows, signals)
+    labels = fit.task.labels[fit.task.check_rows]
+    given = (torch.from_numpy(part).to(fit.encoder.device) for part in (logits, labels))
+    return float(masked_loss(fit.loss, *given)), macro_precision(labels, logits)
 
 
-def check_batches(trunk: Trunk, rows: Rows, budget: int) -> Iterator[Rows]:
-    """Places within `rows`, in token-budget batches."""
-    yield from token_batches(trunk.windows.text_lengths[rows], budget)
+def _read(fit: Fitting, run: Run, rows: Rows, signals: Signals) -> NDArray[np.float32]:
+    budget = fit.settings.batch_tokens
+
+    def attempt(parts: int) -> NDArray[np.float32]:
+        return read_rows(fit, run, rows, max(1, budget // parts))
+
+    def told(parts: int) -> None:
+        details = {"member": fit.task.name, "parts": parts, "tokens": budget // parts}
+        signals.event("micro_batch_halved", details)
+
+    return halving(run.micro, budget, attempt, told)
 
 
-def weight_penalty(head: Head) -> Tensor:
-    """Half the squared weights that reach a logit: what the head's warm start was penalised by."""
-    penalty: Tensor = 0.5 * (head.linear.weight.square().sum() + head.outer.weight.square().sum())
-    return penalty
-
-
-def wide_rows(task: FitTask, rows: Rows, encoder: Encoder) -> Tensor:
-    """The wide logits of some rows, zeros without a wide branch: float32 (rows, options)."""
-    if task.wide is None:
-        return torch.zeros((len(rows), task.labels.shape[1]), device=encoder.device)
-    return torch.from_numpy(task.wide[rows]).to(encoder.device)
-
-
-def schedule(step: int, steps: int) -> float:
-    """Share of the learning rate at a step: linear warm-up over WARM_UP of all steps, then linear decay to zero."""
-    warm = max(1.0, WARM_UP * steps)
-    if step < warm:
-        return (step + 1) / (warm + 1)
-    return max(0.0, (steps - step) / max(1.0, steps - warm))
-
-
-def _patience_lost(run: Run, task: FitTask, settings: FitSettings) -> bool:
-    return len(task.check_rows) > 0 and run.epoch - run.best_epoch >= settings.patience
+def _patience_lost(fit: Fitting, run: Run) -> bool:
+    return len(fit.task.check_rows) > 0 and run.epoch - run.best_epoch >= fit.settings.patience

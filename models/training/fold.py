@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.adapters.head import head_from_state, head_logits
+from models.adapters.head import head_from_state, window_logits
 from models.adapters.member import Weights, read_weights, write_weights
 from models.adapters.seen import Seen, read_seen, seen_of, write_seen
 from models.adapters.wide import wide_logits
@@ -22,7 +22,7 @@ from models.data.near_duplicates import Signatures
 from models.encoder.batches import Rows
 from models.encoder.load import Encoder
 from models.encoder.lora import merged_layers
-from models.encoder.trunk import Trunk, text_means, window_sums
+from models.encoder.trunk import Trunk, window_sums
 from models.scheme import MISSING
 from models.training.baselines import probe_logits
 from models.training.errors import TrainingRefusedError
@@ -63,6 +63,8 @@ class MemberResult:
     seen: Seen | None
     facts: dict[str, Any]
     """rows, embargo, best_epoch, inner_epochs, epochs: JSON-ready."""
+    epochs: NDArray[np.float16] | None = None
+    """float16 (epochs, held-out rows, options): uncalibrated held-out logits after each epoch, from 0 on."""
 
 
 def training_rows(material: Material, mask: NDArray[np.bool_]) -> Rows:
@@ -108,9 +110,13 @@ def run_fold(
     tfidf = fit_wide(material.counts, data.labels, rows, seed)
     wide = tfidf if data.request.wide else None
     task = _task(material, name, rows, crossed_wide(material, rows) if wide else None)
+    if task.wide is not None:
+        # Only the learning curve reads these rows; no fit does.
+        task.wide[held_out] = wide_logits(tfidf, csr_matrix(material.counts[held_out]))
     inner = replace(task, fit_rows=np.setdiff1d(rows, check), check_rows=check)
     chosen = _fit(material, inner, checkpoints / f"fit-{name}-inner.pt", signals)
-    fitted = _fit(material, replace(task, epochs=chosen.best_epoch), checkpoints / f"fit-{name}.pt", signals)
+    whole = replace(task, epochs=chosen.best_epoch, watch_rows=held_out)
+    fitted = _fit(material, whole, checkpoints / f"fit-{name}.pt", signals)
     weights = Weights(fitted.lora, fitted.head, wide)
     logits = {
         "model": member_logits(material, weights, held_out),
@@ -122,7 +128,7 @@ def run_fold(
         "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(check), "penalty": task.penalty,
         "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
     }  # fmt: skip
-    return MemberResult(weights, logits, seen, facts)
+    return MemberResult(weights, logits, seen, facts, fitted.watched)
 
 
 def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signals) -> MemberResult:
@@ -133,7 +139,9 @@ def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signa
     task = _task(material, "final", rows, crossed_wide(material, rows) if wide else None)
     fitted = _fit(material, replace(task, epochs=epochs), checkpoints / "fit-final.pt", signals)
     facts = {"rows": len(rows), "penalty": task.penalty, "best_epoch": epochs, "epochs": list(fitted.history)}
-    return MemberResult(Weights(fitted.lora, fitted.head, wide), {}, None, facts)
+    # what tells whether the final fit has seen a text: embargoes of all folds together can leave a row out of every `seen`
+    seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
+    return MemberResult(Weights(fitted.lora, fitted.head, wide), {}, seen, facts)
 
 
 def crossed_wide(material: Material, rows: Rows) -> NDArray[np.float32]:
@@ -156,9 +164,9 @@ def member_logits(material: Material, weights: Weights, rows: Rows) -> NDArray[n
     batches = trunk.batches(windows, material.settings.batch_tokens)
     sums = window_sums(batches, [upper], trunk.depth, trunk.pooled, shape)[0]
     beside = None if weights.wide is None else wide_logits(weights.wide, csr_matrix(material.counts[rows]))
-    return head_logits(
-        head_from_state(weights.head).to(encoder.device), text_means(sums, trunk.windows, rows), beside
-    )
+    head, first = head_from_state(weights.head).to(encoder.device), trunk.windows.first_window
+    begins = np.concatenate([[0], np.cumsum(first[rows + 1] - first[rows])])
+    return window_logits(head, sums[windows], trunk.windows.lengths[windows], begins, beside)
 
 
 def inner_rows(data: TrainingSet, rows: Rows, seed: int) -> Rows:
@@ -174,6 +182,8 @@ def write_result(folder: Path, result: MemberResult) -> None:
     """Write a finished member into its checkpoint folder."""
     write_weights(folder, result.weights, None)
     np.savez(folder / "logits.npz", **result.logits)  # type: ignore[arg-type]
+    if result.epochs is not None:
+        np.savez(folder / "epochs.npz", logits=result.epochs)
     if result.seen is not None:
         write_seen(folder, result.seen)
     (folder / "facts.json").write_text(json.dumps(result.facts))
@@ -183,8 +193,13 @@ def read_result(folder: Path) -> MemberResult:
     """Inverse of `write_result`."""
     with np.load(folder / "logits.npz", allow_pickle=False) as arrays:
         logits = {name: arrays[name] for name in arrays.files}
+    epochs = None
+    if (folder / "epochs.npz").exists():
+        with np.load(folder / "epochs.npz", allow_pickle=False) as arrays:
+            epochs = arrays["logits"]
     seen = read_seen(folder) if (folder / "seen.json").exists() else None
-    return MemberResult(read_weights(folder), logits, seen, json.loads((folder / "facts.json").read_text()))
+    facts = json.loads((folder / "facts.json").read_text())
+    return MemberResult(read_weights(folder), logits, seen, facts, epochs)
 
 
 def _task(material: Material, name: str, rows: Rows, wide: NDArray[np.float32] | None) -> FitTask:

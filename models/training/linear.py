@@ -101,7 +101,11 @@ def macro_precision(labels: Labels, logits: NDArray[np.float32]) -> float:
 
 
 def fit_linear(
-    features: NDArray[np.float32], labels: Labels, penalty: float, wide: NDArray[np.float32] | None = None
+    features: NDArray[np.float32],
+    labels: Labels,
+    penalty: float,
+    wide: NDArray[np.float32] | None = None,
+    positive: NDArray[np.float32] | None = None,
 ) -> Linear:
     """Fit all options together by L-BFGS on the weighted, masked logistic loss.
 
@@ -110,12 +114,14 @@ def fit_linear(
         labels: int8 (rows, options).
         penalty: weight of half the squared weights.
         wide: float32 (rows, options), crossed logits of the wide branch, fed as one more feature per option.
+        positive: float32 (options), weight of positives; None for `positive_weights`.
     """
+    positive = positive_weights(labels) if positive is None else positive
     mean = features.mean(axis=0)
     spread = np.maximum(features.std(axis=0), _LEAST_SPREAD)
     x = torch.from_numpy((features - mean) / spread)
     y = torch.from_numpy((labels == YES).astype(np.float32))
-    weight = torch.from_numpy(np.where(labels == YES, positive_weights(labels), 1.0).astype(np.float32))
+    weight = torch.from_numpy(np.where(labels == YES, positive, 1.0).astype(np.float32))
     weight *= torch.from_numpy((labels != MISSING).astype(np.float32))
     beside = torch.from_numpy(wide) if wide is not None else torch.zeros_like(y)
     w = torch.zeros(x.shape[1], y.shape[1], requires_grad=True)

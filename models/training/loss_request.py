@@ -65,6 +65,4 @@ class DistributionBalanced(BaseModel):
     """Focal exponent on top; the paper's DB-Focal has 2."""
 
 
-LossRequest = Annotated[
-    CrossEntropy | Focal | Asymmetric | DistributionBalanced, Field(discriminator="kind")
-]
+LossRequest = Annotated[CrossEntropy | Focal | Asymmetric | DistributionBalanced, Field(discriminator="kind")]

@@ -44,7 +44,9 @@ def asymmetric(
     return torch.where(truth > 0, positive, negative)
 
 
-def rebalanced(truth: Tensor, known: Tensor, positives: Tensor, alpha: float, beta: float, mu: float) -> Tensor:
+def rebalanced(
+    truth: Tensor, known: Tensor, positives: Tensor, alpha: float, beta: float, mu: float
+) -> Tensor:
     """Smoothed re-balancing weights r̂ = α + σ(β (r - μ)), float32 (texts, options) (Wu et al. 2020, equations 4 and 5).
 
     r is an option's share of the rate at which class-balanced sampling would draw the text: 1/n_k over the sum of 1/n_i

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.adapters.head import Pooling
 from models.encoder.batches import CPU_BUDGET
 from models.encoder.load import Encoder
 from models.encoder.trunk import Trunk
@@ -16,10 +17,10 @@ from models.training.errors import TrainingRefusedError
 from models.training.fit import measure_step
 from models.training.inputs import TrainingSet
 from models.training.linear import PENALTIES
-from models.training.request import TrainRequest
+from models.training.request import AUTO_TOKENS, TrainRequest
 from models.training.task import FitSettings, FitTask
 
-RECIPE = 2
+RECIPE = 3
 """Counted up whenever training itself changes: checkpoints of another recipe are not resumed."""
 GPU_STEP = 8192
 """Tokens of an optimizer step on a GPU; more would leave small corpora with too few steps."""
@@ -27,11 +28,9 @@ AUTO_FOLDS = 5
 AUTO_EPOCHS = 3
 INNER_SHARE = 0.12
 """Share of a fold's training part that epochs are chosen on."""
-AUTO_TOKENS = 256
 AUTO_RATE = 3e-4
 MOST_WINDOWS = 8
 """Windows of a text that training reads; prediction reads all."""
-PATIENCE = 1
 _MEASURED_STEPS = 6
 _RESERVE = 0.85
 """Share of the remaining time that epochs may fill; the rest is for baselines, calibration and the final checks."""
@@ -110,9 +109,17 @@ def fit_settings(request: TrainRequest, plan: Plan) -> FitSettings:
         rank=request.lora_rank,
         learning_rate=plan.learning_rate,
         epochs=plan.epochs,
-        patience=PATIENCE,
+        patience=request.patience,
         batch_tokens=plan.batch_tokens,
         lora=request.method == "lora",
+        dropout=request.dropout,
+        lora_dropout=request.lora_dropout,
+        weight_decay=request.weight_decay,
+        warm_up=request.warm_up,
+        accumulation=request.accumulation,
+        activation_checkpointing=request.activation_checkpointing,
+        pooling=Pooling(request.window_pooling),
+        loss=request.loss,
     )
 
 
@@ -128,7 +135,8 @@ def make_plan(encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int, spe
     """
     request = data.request
     asked = AUTO_EPOCHS if request.epochs == "auto" else request.epochs
-    batch = GPU_STEP if encoder.device.type == "cuda" else CPU_BUDGET
+    auto_batch = GPU_STEP if encoder.device.type == "cuda" else CPU_BUDGET
+    batch = auto_batch if request.batch_tokens == "auto" else request.batch_tokens
     rate = AUTO_RATE if request.learning_rate == "auto" else request.learning_rate
     draft = Plan(
         folds, asked, trunk.depth, trunk.pooled, window_tokens(request, encoder), rate, batch, 0.0, 0.0, False, data.digest,

@@ -10,8 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.catalog import DEFAULT, CatalogSettings
 from models.scheme import Scheme
 from models.training.errors import TrainingRefusedError
+from models.training.loss_request import CrossEntropy, LossRequest
 
 Auto = Literal["auto"]
+AUTO_TOKENS = 256
+"""Tokens of a window where nobody said."""
 
 
 class Catalog(BaseModel):
@@ -46,6 +49,26 @@ class TrainRequest(BaseModel):
     """Layers above the cached trunk that get LoRA."""
     lora_rank: int = Field(default=16, ge=1, le=256)
     learning_rate: Auto | Annotated[float, Field(gt=0, le=0.1)] = "auto"
+    loss: LossRequest = Field(default_factory=CrossEntropy)
+    """Which loss, and the numbers that belong to it."""
+    window_pooling: Literal["mean", "max", "attention"] = "mean"
+    """How the windows of a text that is longer than one become one answer (`models.adapters.head.Pooling`)."""
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    """Of AdamW, for matrices of LoRA and head."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Of the head."""
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Of what goes into LoRA."""
+    warm_up: float = Field(default=0.06, ge=0, lt=1)
+    """Share of all steps over which the learning rate rises."""
+    patience: int = Field(default=1, ge=1, le=100)
+    """Epochs without improvement on the inner split after which a fit ends."""
+    batch_tokens: Auto | Annotated[int, Field(ge=64, le=1 << 20)] = "auto"
+    """Tokens of an optimizer step."""
+    accumulation: int = Field(default=1, ge=1, le=1024)
+    """Micro-batches that a step is read in: the same step with less memory."""
+    activation_checkpointing: bool = False
+    """Run layers again backwards instead of keeping their activations: less memory, a third more time."""
     wide: bool = True
     """Whether the TF-IDF branch is fitted and added."""
     seed: int = Field(default=0, ge=0, lt=2**31)

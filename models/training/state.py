@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.adapters.member import cpu_state
 from models.encoder.load import Encoder
 from models.encoder.lora import lora_state
 from models.encoder.trunk import Trunk
+from models.training.memory import MicroBatches
 
 
 @dataclass(slots=True)
@@ -24,14 +26,39 @@ class Run:
     head: Head
     optimizer: torch.optim.Optimizer
     order: np.random.Generator
-    epoch: int
-    best: float
+    """Draws the order of an epoch's texts: the sampler."""
+    micro: MicroBatches
+    epoch: int = 0
+    """Whole epochs done."""
+    place: int = 0
+    """Steps done of the epoch after them."""
+    order_before: Mapping[str, Any] = field(default_factory=dict)
+    """State of `order` before the running (or next) epoch's texts are drawn: with `place`, the sampler's position."""
+    total: float = 0.0
+    """Loss so far of the running epoch, times rows."""
+    best: float = float("inf")
     """Lowest inner loss so far."""
-    best_precision: float
+    best_precision: float = 0.0
     """Inner average precision of the same epoch."""
-    best_epoch: int
-    best_state: dict[str, dict[str, Tensor]]
-    history: list[dict[str, Any]]
+    best_epoch: int = 0
+    best_state: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    watched: list[Tensor] = field(default_factory=list)
+    """After each epoch, from 0 on, the logits of the watched rows: float16 (rows, options)."""
+
+
+_PLAIN = (
+    "epoch",
+    "place",
+    "total",
+    "best",
+    "best_precision",
+    "best_epoch",
+    "best_state",
+    "history",
+    "watched",
+)
+"""Attributes of a run that are saved as they are."""
 
 
 def best_weights(run: Run, encoder: Encoder, trunk: Trunk) -> dict[str, dict[str, Tensor]]:
@@ -48,15 +75,19 @@ def _trained(run: Run) -> dict[str, Tensor]:
 
 
 def run_state(run: Run) -> dict[str, Any]:
-    """Everything a fit needs to go on as if it had never stopped: weights, optimizer, random states, history."""
+    """Everything a fit needs to go on as if it had never stopped.
+
+    Weights, optimizer, random states, the sampler's position, micro-batches and history. The learning rate follows from
+    epoch and place alone.
+    """
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {
         "trained": {name: value.detach().cpu() for name, value in _trained(run).items()},
         "optimizer": run.optimizer.state_dict(),
-        "rng": {"torch": torch.get_rng_state(), "cuda": cuda, "order": run.order.bit_generator.state},
-        "epoch": run.epoch, "best": run.best, "best_precision": run.best_precision, "best_epoch": run.best_epoch,
-        "best_state": run.best_state, "history": run.history,
-    }  # fmt: skip
+        "rng": {"torch": torch.get_rng_state(), "cuda": cuda, "order": dict(run.order_before)},
+        "parts": run.micro.parts,
+        **{name: getattr(run, name) for name in _PLAIN},
+    }
 
 
 def restore(run: Run, saved: dict[str, Any]) -> None:
@@ -68,7 +99,7 @@ def restore(run: Run, saved: dict[str, Any]) -> None:
     torch.set_rng_state(saved["rng"]["torch"])
     if saved["rng"]["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(saved["rng"]["cuda"])
-    run.order.bit_generator.state = saved["rng"]["order"]
-    run.best_precision = saved["best_precision"]
-    run.epoch, run.best, run.best_epoch = saved["epoch"], saved["best"], saved["best_epoch"]
-    run.best_state, run.history = saved["best_state"], saved["history"]
+    run.order.bit_generator.state = run.order_before = saved["rng"]["order"]
+    run.micro.parts = saved["parts"]
+    for name in _PLAIN:
+        setattr(run, name, saved[name])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.adapters.head import Head
+from models.adapters.head import Head, Pooling
 from models.encoder.batches import Rows
+from models.encoder.load import Encoder
+from models.encoder.trunk import Trunk
 from models.scheme import MISSING, YES, Labels
 from models.training.linear import Linear, fit_linear
-from models.training.loss import trainable
+from models.training.loss import Loss, asked_weights, trainable
+from models.training.loss_request import CrossEntropy, LossRequest
 
 HEAD_HIDDEN = 64
 
@@ -28,11 +31,26 @@ class FitSettings:
     patience: int
     """Epochs without improvement after which a fit with an inner split ends."""
     batch_tokens: int
+    """Tokens of an optimizer step."""
     lora: bool = True
     head_hidden: int = HEAD_HIDDEN
     dropout: float = 0.1
+    """Of the head."""
+    lora_dropout: float = 0.0
+    """Of what goes into LoRA."""
     head_rate: float = 0.3
     """Learning rate of the head as a share of LoRA's: it starts where logistic regression ended."""
+    weight_decay: float = 0.0
+    """Of AdamW, for matrices only."""
+    warm_up: float = 0.06
+    """Share of all steps over which the learning rate rises."""
+    accumulation: int = 1
+    """Micro-batches that an optimizer step is read in. The step stays what it is; memory shrinks."""
+    activation_checkpointing: bool = False
+    """Whether layers are run again backwards instead of keeping their activations."""
+    pooling: Pooling = Pooling.MEAN
+    """How the windows of a text are pooled."""
+    loss: LossRequest = field(default_factory=CrossEntropy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +72,33 @@ class FitTask:
     seed: int
     epochs: int
     """Stop after so many, whatever `FitSettings.epochs` says of the schedule."""
+    watch_rows: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Held-out rows that are read after every epoch, for the learning curve alone: nothing is chosen by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What stays as it is while one member is fitted."""
+
+    encoder: Encoder
+    trunk: Trunk
+    task: FitTask
+    settings: FitSettings
+    loss: Loss
 
 
 def new_head(task: FitTask, settings: FitSettings) -> Head:
     """A head of the right shape, not yet warm."""
-    return Head(task.features.shape[1], task.labels.shape[1], settings.head_hidden, settings.dropout)
+    features, options = task.features.shape[1], task.labels.shape[1]
+    return Head(features, options, settings.head_hidden, settings.dropout, settings.pooling)
 
 
 def warm_head(task: FitTask, settings: FitSettings) -> Head:
     """A head that starts as the one-vs-rest logistic regression on frozen embeddings and crossed wide logits."""
     labels = task.labels[task.fit_rows]
     wide = None if task.wide is None else task.wide[task.fit_rows]
-    start = fit_linear(task.features[task.fit_rows], labels, task.penalty, wide)
+    weights = asked_weights(labels, settings.loss)
+    start = fit_linear(task.features[task.fit_rows], labels, task.penalty, wide, weights)
     head = new_head(task, settings)
     with torch.no_grad():
         _copy_linear(head, start)
