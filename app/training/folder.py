@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class TrainingInput:
     corpus_groups: Sequence[str]
     """The group of every text of the corpus, trained on or not."""
     human_pair: tuple[Labels, Labels] | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the model card says of the corpus: synthetic, sensitive, annotators, snapshot_id; no text."""
 
 
 def write_training_folder(folder: Path, given: TrainingInput) -> None:
@@ -48,6 +50,7 @@ def write_training_folder(folder: Path, given: TrainingInput) -> None:
     np.save(partial / "labels.npy", given.labels)
     if given.human_pair is not None:
         np.savez(partial / "human_pair.npz", first=given.human_pair[0], second=given.human_pair[1])
+    (partial / "about.json").write_text(json.dumps(given.about, ensure_ascii=False), encoding="utf-8")
     for path in (*partial.iterdir(), partial):
         sync_path(path)
     partial.rename(folder)

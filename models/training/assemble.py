@@ -23,6 +23,9 @@ from models.adapters.seen import write_seen
 from models.catalog import CATALOG
 from models.encoder.lora import linears, model_name
 from models.encoder.trunk import text_means
+from models.evaluation.card import model_card
+from models.evaluation.twins import twins_across_folds
+from models.scheme import MISSING
 from models.training.baselines import untrained_logits
 from models.training.calibration import Calibration, CrossFitted, cross_fit, fit_calibration
 from models.training.errors import TrainingRefusedError
@@ -31,6 +34,7 @@ from models.training.loss import trainable
 from models.training.metrics import human_f1
 from models.training.plan import Plan, window_tokens
 from models.training.report import MODEL, Reading, build_report
+from models.training.report_evidence import twin_section
 from models.training.wide import prune_vocabulary, wide_document
 
 _PACKAGES = ("remand", "torch", "transformers", "peft", "scikit-learn", "numpy", "tokenizers")
@@ -66,7 +70,8 @@ def held_out(material: Material, results: Sequence[MemberResult]) -> HeldOut:
 
 
 def report_of(
-    material: Material, plan: Plan, results: Sequence[MemberResult], final: MemberResult, read: HeldOut, seconds: float
+    material: Material, plan: Plan, results: Sequence[MemberResult], final: MemberResult, read: HeldOut, seconds: float,
+    energy: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The report of the job, ready for JSON."""
     data = material.data
@@ -92,8 +97,18 @@ def report_of(
         corpus_group_count=len(data.corpus_sizes),
         texts_read_in_several_windows=int((np.diff(material.trunk.windows.first_window) > 1).sum()),
         seconds=round(seconds, 1),
+        energy=energy,
+        twins=_twins(material, readings[MODEL]),
         **details,
     )
+
+
+def _twins(material: Material, model: Reading) -> dict[str, Any]:
+    """Scores of rows that repeat a labelled row of another fold (which the embargo then dropped) beside those of the others."""
+    data = material.data
+    labelled = (data.labels != MISSING).any(axis=1)
+    twin = twins_across_folds(material.folds, material.digests, material.signed, labelled)
+    return twin_section(data.scheme, data.labels, model, twin)
 
 
 def write_adapter(
@@ -120,7 +135,9 @@ def write_adapter(
         )
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     write_held_out(folder / "held_out.arrow", material, read)
-    return finish(folder, _manifest(material, list(members)))
+    manifest = _manifest(material, list(members))
+    (folder / "README.md").write_text(model_card(manifest, report, material.data.about), encoding="utf-8")
+    return finish(folder, manifest)
 
 
 def write_held_out(path: Path, material: Material, read: HeldOut) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars
@@ -37,6 +38,8 @@ class TrainingSet:
     """Two annotators' labels of the rows, each int8 (rows, options), where texts have two."""
     digest: str
     """sha256 (hex) over the input files: a checkpoint of another input is not resumed."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the model card says of the corpus (about.json, see `models.evaluation.card.model_card`); no part of the digest."""
 
 
 def read_inputs(folder: Path) -> TrainingSet:
@@ -72,6 +75,7 @@ def read_inputs(folder: Path) -> TrainingSet:
         corpus_sizes=_corpus_sizes(folder / "corpus_groups.json", groups),
         human_pair=_human_pair(folder / "human_pair.npz", labels.shape),
         digest=_digest(folder),
+        about=_about(folder / "about.json"),
     )
 
 
@@ -144,6 +148,11 @@ def _human_pair(path: Path, shape: tuple[int, ...]) -> tuple[Labels, Labels] | N
             "labels-invalid", path.name, f"{path.name} must hold two arrays of shape {shape}"
         )
     return first, second
+
+
+def _about(path: Path) -> Mapping[str, Any]:
+    document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _digest(folder: Path) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation.paired import Side
 from models.scheme import MISSING, YES, Labels, Scheme
 from models.training.metrics import Metrics, evaluate, plain
+from models.training.report_evidence import evidence_of
 
 MODEL = "model"
 BASELINES = ("tfidf", "probe")
@@ -24,14 +26,8 @@ TITLES = {
 BOOTSTRAPS = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Held-out probabilities of one contender and its decisions at cross-fitted thresholds."""
-
-    probabilities: NDArray[np.float32]
-    """float32 (rows, options), NaN where there is none."""
-    decisions: Labels
-    """int8 (rows, options)."""
+Reading = Side
+"""Held-out probabilities of one contender and its decisions at cross-fitted thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +85,7 @@ def build_report(
         },
         "options_without_positives": metrics[MODEL].options_without_positives,
         "verdict": beats_baselines(labels, readings, groups, seed),
+        **evidence_of(scheme, labels, readings, groups, MODEL, seed),
         **details,
     }
     result: dict[str, Any] = plain(document)

@@ -18,6 +18,7 @@ from models.data.near_duplicates import content_digests, signatures
 from models.encoder.load import Encoder, load_encoder
 from models.encoder.tokens import tokenize
 from models.encoder.trunk import DEFAULT_MEMORY, Trunk, build_trunk, text_means
+from models.evaluation.energy import energy_since, start_meter
 from models.training.assemble import held_out, reload_check, report_of, write_adapter
 from models.training.checkpoint import save_folder
 from models.training.errors import TrainingRefusedError
@@ -84,6 +85,7 @@ def train(
         return made
     folds = fold_count(data)
     encoder = _load(data)
+    meter = start_meter(on_gpu=encoder.device.type == "cuda")
     progress.enter("tokens")
     trunk = _trunk(encoder, data, work, progress)
     plan = _plan(work, encoder, trunk, data, folds, time.monotonic() - began)
@@ -94,7 +96,8 @@ def train(
     final = _final(material, plan, results, work, progress)
     progress.enter("calibration")
     read = held_out(material, results)
-    report = report_of(material, plan, results, final, read, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    report = report_of(material, plan, results, final, read, seconds, energy_since(meter))
     progress.event("report", verdict=report["verdict"], macro=report["macro"], micro=report["micro"])
     progress.enter("writing")
     draft = work / "adapter"
