@@ -8,6 +8,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from app.corpora.schemas import Key
 from app.http.schemas import AnswerModel, RequestModel
+from app.training.recipe_schemas import CrossEntropyLoss, LossSettings
+from app.training.search_schemas import SearchRequest
 from models.catalog import DEFAULT
 
 Auto = Literal["auto"]
@@ -44,6 +46,28 @@ class TrainJobRequest(RequestModel):
     max_tokens: Annotated[int, Field(ge=8, le=8192)] | Auto = Field(
         "auto", description="Tokens of a window; longer texts are read in several."
     )
+    window_pooling: Literal["mean", "max", "attention"] = Field(
+        "mean", description="How the windows of a long text become one answer."
+    )
+    loss: LossSettings = Field(default_factory=CrossEntropyLoss, description="Which loss, and its numbers.")
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    dropout: float = Field(0.1, ge=0, lt=1, description="Of the head.")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="Of what goes into LoRA.")
+    warm_up: float = Field(
+        0.06, ge=0, lt=1, description="Share of all steps over which the learning rate rises."
+    )
+    patience: int = Field(
+        1, ge=1, le=100, description="Epochs without improvement on the inner split after which a fit ends."
+    )
+    batch_tokens: Annotated[int, Field(ge=64, le=1 << 20)] | Auto = Field(
+        "auto", description="Tokens of an optimizer step."
+    )
+    accumulation: int = Field(
+        1, ge=1, le=1024, description="Micro-batches that a step is read in: the same step, less memory."
+    )
+    activation_checkpointing: bool = Field(
+        False, description="Run layers again backwards instead of keeping their activations: less memory."
+    )
     wide: bool = Field(True, description="Whether the TF-IDF branch is fitted and added.")
     seed: int = Field(
         0, ge=0, lt=2**31, description="The same seed, labels and machine give the same adapter."
@@ -61,11 +85,24 @@ class TrainJobRequest(RequestModel):
         None, description="Only texts of this recorded sample (smp_…)."
     )
     limit: int | None = Field(None, ge=1, description="At most so many labelled texts, chosen by the seed.")
+    search: SearchRequest | None = Field(
+        None, description="Search hyperparameters first; the answer is then a search job (/searches/{id})."
+    )
 
     def trainer_request(self) -> dict[str, Any]:
         """The fields that the trainer shares (models.training.request), without scheme and catalog; `auto` is its default."""
         shared = {
+            "accumulation",
+            "activation_checkpointing",
             "base_model",
+            "batch_tokens",
+            "dropout",
+            "lora_dropout",
+            "loss",
+            "patience",
+            "warm_up",
+            "weight_decay",
+            "window_pooling",
             "method",
             "folds",
             "epochs",
