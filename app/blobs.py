@@ -6,8 +6,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -97,6 +98,16 @@ class BlobStore:
         if self._remote and self.exists(digest):
             filesystem, base = self._filesystem()
             filesystem.rm(f"{base}/{digest[:2]}/{digest}")
+
+    def remove_strays(self, older_than_seconds: float) -> int:
+        """Remove local files that were being written and have not grown for so long: a kill left them. Gives their number."""
+        latest, removed = time.time() - older_than_seconds, 0
+        for path in (*self._cache.glob(".incoming-*"), *self._cache.glob("??/.incoming-*")):
+            with suppress(FileNotFoundError):  # somebody else was faster
+                if path.stat().st_mtime < latest:
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def _local(self, digest: str) -> Path:
         return self._cache / digest[:2] / digest

@@ -78,8 +78,22 @@ class Settings(BaseSettings):
         2.0, description="Longest wait of the dispatcher between two looks at the jobs."
     )
     max_attempts: int = Field(3, description="Attempts without a new checkpoint after which a job fails.")
+    stuck_seconds: float = Field(
+        900.0,
+        description="Seconds without a sign of life from a trainer after which its attempt is ended as stuck, at least.",
+    )
+    stuck_factor: float = Field(
+        20.0, description="The same as a multiple of the longest step that the attempt has taken so far."
+    )
     claim_minutes: float = Field(
         10.0, description="How long a reviewer's claim on a cell holds without a sign of life."
+    )
+    adapter_cache_days: float = Field(
+        14.0, description="Days after its last use that an unpacked adapter is kept in the work folder."
+    )
+    adapter_cache_mib: int = Field(
+        20_480,
+        description="Most that unpacked adapters may take in the work folder; those unused for longest go first.",
     )
     trainer_nice: int = Field(10, description="Niceness of trainers on a CPU.")
 

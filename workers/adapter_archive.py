@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from app.adapters.archive import unpack
@@ -24,6 +26,8 @@ def unpacked(digest: str, blobs: BlobStore, cache: Path) -> Path:
     """
     folder = cache / digest
     if folder.is_dir():
+        with suppress(OSError):  # another user's folder, read-only: it is kept for less long
+            os.utime(folder)  # its last use, which is what it is kept by
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=cache))

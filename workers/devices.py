@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app.db.session import writing
-from app.jobs.leases import give_lease_back, ring_again, take_lease
+from app.jobs.leases import give_lease_back, ring_trainers, take_lease
 from app.settings import Settings
 
 log = structlog.get_logger("remand.supervise")
@@ -52,14 +52,14 @@ def device_names(settings: Settings, folder: Path = Path("/dev")) -> tuple[str, 
 
 
 @contextmanager
-def held_device(settings: Settings, owner: str, kind: str) -> Iterator[Device | None]:
-    """The first free device until the block ends, or None; at the end the waiting jobs of that kind are rung."""
+def held_device(settings: Settings, owner: str) -> Iterator[Device | None]:
+    """The first free device until the block ends, or None; at the end the waiting trainer jobs are rung."""
     device = _take(settings, owner)
     try:
         yield device
     finally:
         if device is not None:
-            _give_back(device, kind)
+            _give_back(device)
 
 
 def keep(device: Device, seconds: float) -> bool:
@@ -68,11 +68,11 @@ def keep(device: Device, seconds: float) -> bool:
         return take_lease(session, device.lease, device.owner, seconds) is not None
 
 
-def _give_back(device: Device, kind: str) -> None:
+def _give_back(device: Device) -> None:
     try:
         with writing() as session:
             give_lease_back(session, device.lease, device.owner)
-            ring_again(session, kind)
+            ring_trainers(session)
     except DBAPIError as error:
         log.warning(
             "device not given back: its lease will expire", device=device.name, error=type(error).__name__

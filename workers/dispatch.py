@@ -20,11 +20,12 @@ from sqlalchemy.exc import DBAPIError
 
 from app.db.session import writing
 from app.jobs.housekeeping import remove_expired
-from app.jobs.leases import give_lease_back, jobs_to_ring, mark_rung, release_expired, take_lease
+from app.jobs.leases import give_lease_back, give_rings_back, release_expired, take_lease, take_rings
 from app.jobs.queries import JOBS_CHANNEL
 from app.settings import Settings, get_settings
 from workers.celery_app import ring
 from workers.logs import configure_logging
+from workers.work_folder import clean_work_folder
 
 LEASE = "dispatcher"
 LEASE_SECONDS = 10.0
@@ -105,25 +106,25 @@ class Dispatcher:
             log.info("lease expired", job_id=job_id, state=state)
 
     def _ring_queued(self) -> None:
-        """Ring, then note it: a ring too many does nothing, one too few costs a pause."""
+        """Note, then ring: a ring too many does nothing, one too few costs a pause."""
         pause = min(LONGEST_RING_PAUSE_SECONDS, max(1.0, self._settings.lease_seconds / 2))
         with writing() as session:
-            waiting = [(job.kind, job.id) for job in jobs_to_ring(session, pause)]
-        rung: list[str] = []
+            waiting = take_rings(session, pause)
+        rung = 0
         try:
             for kind, job_id in waiting:
                 ring(kind, job_id)
-                rung.append(job_id)
+                rung += 1
         except (BrokerLost, RedisError, OSError) as error:
-            log.warning("no broker", error=type(error).__name__, waiting=len(waiting) - len(rung))
-        if rung:
+            log.warning("no broker", error=type(error).__name__, waiting=len(waiting) - rung)
             with writing() as session:
-                mark_rung(session, rung)
+                give_rings_back(session, [job_id for _kind, job_id in waiting[rung:]])
 
     def _keep_house(self) -> None:
         if time.monotonic() - self._cleaned_at >= HOUSEKEEPING_SECONDS:
             with writing() as session:
                 removed = remove_expired(session)
+            clean_work_folder(self._settings)
             self._cleaned_at = time.monotonic()
             log.debug("housekeeping", **removed)
 

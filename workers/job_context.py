@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import threading
 import time
@@ -22,9 +23,15 @@ from app.jobs.queries import append_event, finish, get_job, lock_running
 from app.jobs.queries import save_checkpoint as store_checkpoint
 from app.jobs.rules import LeaseLost, State
 from app.settings import get_settings
+from workers import host_memory
+from workers.failures import JobFailed, machine_failure
+from workers.heartbeat import Heartbeat
 from workers.logs import configure_logging
+from workers.pace import Pace
+from workers.stack_dump import dump_on_signal
 from workers.stopping import StopFlag, StopReason, watch_supervisor
 
+__all__ = ["JobContext", "JobFailed", "JobStopped", "child_main", "run_attempt"]
 T = TypeVar("T")
 
 PROGRESS_SECONDS = 0.5
@@ -32,6 +39,8 @@ PROGRESS_EVENT_SECONDS = 2.0
 DATABASE_PATIENCE_SECONDS = 60.0
 """How long a child waits for a Postgres that restarts."""
 DATABASE_PAUSE_SECONDS = 0.3
+SEEN_BY_SUPERVISOR = ("memory_bytes", "peak_memory_bytes")
+"""Members of the progress that the supervisor writes (workers/vitals.py)."""
 DATABASE_LOST = (OperationalError, InterfaceError)
 
 EXIT_DONE, EXIT_BROKEN, EXIT_STOPPED, EXIT_LEASE_LOST = 0, 1, 75, 76
@@ -45,16 +54,6 @@ _PROLONG = text(
 )
 
 log = structlog.get_logger("remand.job")
-
-
-class JobFailed(Exception):
-    """Ends the job as failed at once, without retry: its input is at fault. `code` is a stable slug."""
-
-    def __init__(self, code: str, detail: str, **extra: Any) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.extra = extra
 
 
 class JobStopped(Exception):
@@ -85,9 +84,20 @@ class JobContext:
         self._inside = threading.local()
         self._pending: dict[str, Any] | None = None
         self._progress_at = self._progress_event_at = 0.0
+        self._heart = Heartbeat(self.work_dir, fence)
+        self._pace = Pace()
+
+    def beat(self, stage: str | None = None) -> None:
+        """A sign of life, to be given at every step of the work; telling, asking to stop and checkpoints give one, too."""
+        self._heart.beat(stage)
+
+    def expect_pace(self, units_per_second: float) -> None:
+        """Say how fast `done` should grow: progress then tells the measured pace beside it, and `slow` where it falls behind."""
+        self._pace.expected = units_per_second
 
     def emit(self, kind: str, data: dict[str, Any]) -> None:
         """Add a numbered event; inside `fenced()` it belongs to that transaction, else it has its own."""
+        self.beat()
 
         def write(session: WriteSession) -> None:
             append_event(session, self.job_id, kind, data)
@@ -95,9 +105,13 @@ class JobContext:
         self._write(write)
 
     def progress(self, **data: Any) -> None:
-        """Say how far the job is: stored at most twice a second, an event at most every 2 s; never fails for a lost database."""
+        """Say how far the job is: stored at most twice a second, an event at most every 2 s; never fails for a lost database.
+
+        `stage`, `done` and `total` are understood; the pace is added where one is expected.
+        """
         now = time.monotonic()
-        self._pending = data
+        self.beat(data.get("stage"))
+        self._pending = data | self._pace.told(data.get("done"), now)
         if now - self._progress_at < PROGRESS_SECONDS:
             return
         self._progress_at = now
@@ -143,6 +157,7 @@ class JobContext:
 
     def save_checkpoint(self, data: dict[str, Any], session: WriteSession | None = None) -> None:
         """Store where a later attempt goes on (JSON; files of it lie complete in `work_dir`); attempts count anew."""
+        self.beat()
         self.checkpoint = data
         if session is not None:
             store_checkpoint(session, self.job_id, self.fence, data)
@@ -151,6 +166,7 @@ class JobContext:
 
     def stop_reason(self) -> StopReason | None:
         """Why to stop now, or None. On a reason: make a checkpoint, then raise JobStopped."""
+        self.beat()
         return self._flag.reason()
 
     def succeed(self, session: WriteSession, result: dict[str, Any]) -> None:
@@ -201,7 +217,8 @@ class JobContext:
     def _store_progress(self, session: WriteSession, *, with_event: bool) -> None:
         data, self._pending = self._pending or {}, None
         job = lock_running(session, self.job_id, self.fence)
-        job.progress = data
+        seen = {name: job.progress[name] for name in SEEN_BY_SUPERVISOR if name in job.progress}
+        job.progress = data | seen
         session.flush()
         if with_event:
             append_event(session, self.job_id, "progress", data)
@@ -216,6 +233,9 @@ def child_main(run: Callable[[JobContext], None]) -> None:
     configure_logging("job")
     flag = StopFlag()
     watch_supervisor(flag)
+    folder = get_settings().work_root / given.job_id
+    folder.mkdir(parents=True, exist_ok=True)
+    dump_on_signal(folder)
     sys.exit(run_attempt(given.job_id, given.fence, run, flag))
 
 
@@ -227,6 +247,12 @@ def run_attempt(job_id: str, fence: int, run: Callable[[JobContext], None], flag
             run(context)
         except JobFailed as failure:
             context.fail(failure)
+        except (JobStopped, LeaseLost):
+            raise
+        except Exception as error:  # noqa: BLE001  raised again unless the machine is at fault
+            lack = _of_the_machine(error, context.work_dir)
+            traceback.clear_frames(error.__traceback__)  # they hold what took the memory
+            context.fail(lack)
     except JobStopped:
         return EXIT_STOPPED
     except LeaseLost as lost:
@@ -236,6 +262,24 @@ def run_attempt(job_id: str, fence: int, run: Callable[[JobContext], None], flag
         sys.stderr.write(describe(error) + "\n")
         return EXIT_BROKEN
     return EXIT_DONE
+
+
+def _of_the_machine(error: Exception, work_dir: Path) -> JobFailed:
+    """What the machine had too little of; the error itself, raised again, when it is no such thing."""
+    taken, limit = peak_memory_bytes(), host_memory.limit(host_memory.cgroup_folder())
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    failure = machine_failure(error, work_dir, taken=taken, limit=limit)
+    if failure is None:
+        raise error
+    sys.stderr.write(describe(error) + "\n")
+    return failure
+
+
+def peak_memory_bytes() -> int:
+    """Most memory that this process has taken so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def describe(error: BaseException) -> str:

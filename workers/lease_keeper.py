@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -25,15 +26,25 @@ log = structlog.get_logger("remand.supervise")
 
 
 class LeaseKeeper:
-    """Flags of one attempt: `cancel` (somebody wants it to end) and `lost` (another worker owns the job, or it has ended).
+    """Flags of one attempt: `cancel` and `pause` (somebody wants it to end, or to wait) and `lost` (another worker owns the job, or it has ended).
+
+    `seen` is asked at every renewal for what the supervisor has seen of the child; it becomes part of the job's progress.
 
     A database that does not answer is waited for: as long as nobody took the lease, it may be renewed however late.
     """
 
-    def __init__(self, claimed: Claim, device: Device | None, settings: Settings) -> None:
+    def __init__(
+        self,
+        claimed: Claim,
+        device: Device | None,
+        settings: Settings,
+        seen: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
         self.cancel = threading.Event()
+        self.pause = threading.Event()
         self.lost = threading.Event()
         self.device_lost = False
+        self._seen = seen
         self._claimed = claimed
         self._device = device
         self._settings = settings
@@ -67,11 +78,17 @@ class LeaseKeeper:
 
     def _renew(self) -> None:
         with writing() as session:
-            hold = renew(session, self._claimed.job_id, self._claimed.fence, self._settings.lease_seconds)
+            hold = renew(
+                session,
+                self._claimed.job_id,
+                self._claimed.fence,
+                self._settings.lease_seconds,
+                self._seen(),
+            )
         if hold is None:
             self._ended_or_lost()
-        elif hold.cancel_requested:
-            self.cancel.set()
+        else:
+            self._hear(cancel=hold.cancel_requested, pause=hold.pause_requested)
         if self._device is not None and not keep(self._device, self._settings.lease_seconds):
             self.device_lost = True
             self.lost.set()
@@ -79,8 +96,14 @@ class LeaseKeeper:
     def _look(self) -> None:
         with reading() as session:
             job = get_job(session, self._claimed.job_id)
-        if job is not None and job.cancel_requested:
+        if job is not None and job.fence == self._claimed.fence:
+            self._hear(cancel=job.cancel_requested, pause=job.pause_requested)
+
+    def _hear(self, *, cancel: bool, pause: bool) -> None:
+        """A pause may be taken back as long as the child was not asked; a cancellation may not."""
+        if cancel:
             self.cancel.set()
+        self.pause.set() if pause else self.pause.clear()
 
     def _ended_or_lost(self) -> None:
         """A child that just stored its result may end in peace; any other one writes in vain."""

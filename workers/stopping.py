@@ -8,7 +8,8 @@ import sys
 import threading
 from typing import IO, Literal
 
-StopReason = Literal["cancel", "shutdown"]
+StopReason = Literal["cancel", "pause", "shutdown"]
+REASONS: tuple[StopReason, ...] = ("cancel", "pause", "shutdown")
 EXIT_ORPHANED = 77
 
 
@@ -31,7 +32,7 @@ class StopFlag:
 
 
 def watch_supervisor(flag: StopFlag) -> None:
-    """Set `flag` on SIGTERM or on a line `cancel` or `shutdown`; end this process when stdin closes (the supervisor died)."""
+    """Set `flag` on SIGTERM or on a line `cancel`, `pause` or `shutdown`; end this process when stdin closes (the supervisor died)."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: flag.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_read, args=(sys.stdin, flag), name="supervisor-watch", daemon=True).start()
@@ -39,9 +40,7 @@ def watch_supervisor(flag: StopFlag) -> None:
 
 def _read(lines: IO[str], flag: StopFlag) -> None:
     for line in lines:
-        word = line.strip()
-        if word == "cancel":
-            flag.stop("cancel")
-        elif word == "shutdown":
-            flag.stop("shutdown")
+        for reason in REASONS:
+            if line.strip() == reason:
+                flag.stop(reason)
     os._exit(EXIT_ORPHANED)

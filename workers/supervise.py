@@ -4,51 +4,42 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from app.db.session import reading, writing
-from app.db.tables import Job
 from app.jobs.kinds import KINDS, Kind
 from app.jobs.leases import Claim, claim, release
 from app.jobs.queries import get_job
-from app.jobs.rules import LeaseLost, State, is_final
+from app.jobs.rules import LeaseLost, State
 from app.settings import Settings, get_settings
 from workers.child import Child, start_child
 from workers.devices import Device, held_device
-from workers.job_context import EXIT_DONE, EXIT_LEASE_LOST, EXIT_STOPPED
+from workers.endings import Ending, Watched, how_it_ended
 from workers.lease_keeper import LeaseKeeper
+from workers.places import place_for
+from workers.stack_dump import ask_for_stack
+from workers.vitals import Vitals
+from workers.work_folder import clean_work_folder
 
 SHUTDOWN = threading.Event()
 """Set once this worker shall end: running children are told, new rings are ignored."""
-GRACE_SECONDS = 15.0
-"""From the first word to a child until SIGKILL."""
+GRACE_SECONDS = {"cancel": 15.0, "shutdown": 15.0, "pause": 120.0}
+"""From a word to a child until SIGKILL; nobody waits for a pause, and a step may be long."""
+_HURRY = {"pause": 1, "shutdown": 2, "cancel": 2}
+"""A child that was asked to pause is asked again when it is to be quick about it."""
 SETTLE_SECONDS = 20.0
 """How long a worker that shuts down tries to say how an attempt ended; the expiring lease says it otherwise."""
 
 log = structlog.get_logger("remand.supervise")
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended that left its job running. counted: whether it is a failed attempt."""
-
-    code: str
-    reason: str
-    counted: bool
-    last_words: str = ""
-    """What the child wrote last: class and place of an error, for whoever repairs it."""
 
 
 def run_job(job_id: str) -> None:
@@ -60,29 +51,46 @@ def run_job(job_id: str) -> None:
         return
     kind = KINDS[job.kind]
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    with held_device(settings, owner, kind.name) if kind.trainer else nullcontext() as device:
-        if kind.trainer and device is None:
+    with (
+        place_for(kind) as free,
+        held_device(settings, owner) if kind.trainer else nullcontext() as device,
+    ):
+        if not free or (kind.trainer and device is None):
             return
         with writing() as session:
             claimed = claim(session, job_id, owner, settings.lease_seconds)
         if claimed is not None:
             _see_through(claimed, kind, device, settings)
+    if claimed is not None:  # after the device is free: somebody waits for it
+        clean_work_folder(settings)
 
 
 def _see_through(claimed: Claim, kind: Kind, device: Device | None, settings: Settings) -> None:
     """Run the child of a claimed job to its end and settle the attempt."""
     log.info("attempt started", job_id=claimed.job_id, kind=kind.name, fence=claimed.fence)
-    keeper = LeaseKeeper(claimed, device, settings)
+    try:
+        child = start_child(kind, claimed, device, settings)
+    except OSError as error:
+        not_started = Ending("not-started", f"The child could not be started: {error}", counted=True)
+        settle(claimed, not_started, settings)
+        ending: Ending | None = not_started
+    else:
+        ending = _attend(child, claimed, kind, device, settings)
+    log.info(
+        "attempt ended", job_id=claimed.job_id, fence=claimed.fence, code=ending.code if ending else "ended"
+    )
+
+
+def _attend(
+    child: Child, claimed: Claim, kind: Kind, device: Device | None, settings: Settings
+) -> Ending | None:
+    """Keep the lease while the child runs, then settle how it ended; gives the ending, None where the job is not ours."""
+    folder = settings.work_root / claimed.job_id
+    vitals = Vitals(child.process.pid, folder, claimed.fence, settings, watched=kind.trainer)
+    keeper = LeaseKeeper(claimed, device, settings, vitals.seen)
     with keeper.running():
-        try:
-            child = start_child(kind, claimed, device, settings)
-        except OSError as error:
-            ending: Ending | None = Ending(
-                "not-started", f"The child could not be started: {error}", counted=True
-            )
-        else:
-            asked = watch(child, keeper, SHUTDOWN)
-            ending = how_it_ended(child, asked=asked)
+        watched = watch(child, keeper, vitals, SHUTDOWN, folder)
+        ending = how_it_ended(child.status, watched, child.last_words(), vitals, folder)
         if keeper.lost.is_set():
             ending = (
                 Ending("device-lost", "Another trainer took the device.", counted=False)
@@ -91,46 +99,40 @@ def _see_through(claimed: Claim, kind: Kind, device: Device | None, settings: Se
             )
         if ending is not None:
             settle(claimed, ending, settings)
-    log.info(
-        "attempt ended", job_id=claimed.job_id, fence=claimed.fence, code=ending.code if ending else "ended"
-    )
-    sweep(settings.work_root)
+    return ending
 
 
 def watch(
-    child: Child, keeper: LeaseKeeper, shutdown: threading.Event, grace: float = GRACE_SECONDS
-) -> str | None:
-    """Wait for the child's end: ask it to stop on cancel or shutdown, kill it after `grace` or when the lease is lost.
-
-    Gives the word the child was asked with, or None.
-    """
-    asked, deadline = None, float("inf")
+    child: Child, keeper: LeaseKeeper, vitals: Vitals, shutdown: threading.Event, folder: Path
+) -> Watched:
+    """Wait for the child's end. It is asked to stop on cancel, pause or shutdown and killed when it takes too long over that,
+    when the lease is lost, or (with a dump of its stacks first) when it is stuck. Gives what was done to it."""
+    watched, deadline = Watched(), float("inf")
     while not child.ended(0.1):
+        vitals.look()
+        word = _word(keeper, shutdown)
         if keeper.lost.is_set() or time.monotonic() > deadline:
             child.kill()
-        elif asked is None and (keeper.cancel.is_set() or shutdown.is_set()):
-            asked = "cancel" if keeper.cancel.is_set() else "shutdown"
-            deadline = time.monotonic() + grace
-            child.ask(asked)
+            watched = replace(watched, killed=True)
+        elif word is not None and _HURRY.get(word, 0) > _HURRY.get(watched.asked or "", 0):
+            deadline = min(deadline, time.monotonic() + GRACE_SECONDS[word])
+            watched = replace(watched, asked=word)
+            child.ask(word)
+        elif watched.asked is None and (silence := vitals.silence()) is not None:
+            watched = Watched(killed=True, silence=silence, stack=ask_for_stack(child.process.pid, folder))
+            log.warning("stuck", stage=silence.stage, seconds=round(silence.seconds), stack=watched.stack)
+            child.kill()
     child.kill()  # whatever it left in its process group
-    return asked
+    return watched
 
 
-def how_it_ended(child: Child, *, asked: str | None) -> Ending | None:
-    """What the exit status says; None where another attempt owns the job. A result that was stored wins over all of it."""
-    status = child.status
-    if status == EXIT_LEASE_LOST:
-        return None
-    if asked is not None or status == EXIT_STOPPED:
-        return Ending(asked or "stopped", "The worker was asked to stop.", counted=False)
-    if status == EXIT_DONE:
-        return Ending("no-result", "The child ended without a result.", counted=True)
-    words = (
-        f"It was ended by {signal.Signals(-status).name}."
-        if status < 0
-        else f"It ended with status {status}."
-    )
-    return Ending("child-died", words, counted=True, last_words=child.last_words())
+def _word(keeper: LeaseKeeper, shutdown: threading.Event) -> str | None:
+    """What the child should be asked with now; a cancellation is said before a shutdown, and both before a pause."""
+    if keeper.cancel.is_set():
+        return "cancel"
+    if shutdown.is_set():
+        return "shutdown"
+    return "pause" if keeper.pause.is_set() else None
 
 
 def settle(claimed: Claim, ending: Ending, settings: Settings) -> None:
@@ -147,6 +149,8 @@ def settle(claimed: Claim, ending: Ending, settings: Settings) -> None:
                 counted=ending.counted,
                 max_attempts=settings.max_attempts,
                 last_words=ending.last_words,
+                event=ending.event,
+                hopeless=ending.hopeless,
             )
             log.info("attempt released", job_id=claimed.job_id, state=state, code=ending.code)
 
@@ -165,16 +169,3 @@ def _until_done(once: Callable[[], None]) -> None:
             time.sleep(0.5)
         else:
             return
-
-
-def sweep(work_root: Path) -> None:
-    """Remove the work folders of jobs that are over or gone: checkpoints have no use after the end."""
-    folders = {path.name: path for path in work_root.glob("job_*")}
-    if not folders:
-        return
-    with reading() as session:
-        found = session.execute(select(Job.id, Job.state).where(Job.id.in_(folders)))
-        states = {row.id: row.state for row in found}
-    for name, folder in folders.items():
-        if name not in states or is_final(states[name]):
-            shutil.rmtree(folder, ignore_errors=True)

@@ -178,6 +178,13 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "report": _report,
     "requeued": lambda data: f"interrupted, will go on: {data['reason']}",
     "cancel_requested": lambda _data: "cancelling …",
+    "pause_requested": lambda _data: "pausing after the next checkpoint …",
+    "paused": lambda _data: "paused; `remand jobs resume` lets it go on",
+    "resumed": lambda _data: "resumed",
+    "started_anew": lambda data: f"note: {data['detail']}",
+    "stuck": lambda data: (
+        f"stuck at the stage “{data.get('stage') or 'start'}”: no sign of life for {duration(data['seconds'])}"
+    ),
     "refused": lambda data: str(data["detail"]),
     "stopped": lambda _data: "stopped; the same command goes on from here",
     "failed": lambda data: f"failed: {data.get('detail')}",

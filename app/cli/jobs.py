@@ -1,4 +1,4 @@
-"""`remand jobs`: list, show, follow, cancel."""
+"""`remand jobs`: list, show, follow, cancel, pause, resume."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ def register(app: typer.Typer) -> None:
     jobs.command("show")(show)
     jobs.command("follow")(follow)
     jobs.command("cancel")(cancel)
+    jobs.command("pause")(pause)
+    jobs.command("resume")(resume)
     app.add_typer(jobs, name="jobs")
 
 
 def list_(
     corpus: Annotated[str | None, typer.Option(help="Only jobs of this corpus.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")
+        str | None, typer.Option(help="queued, running, paused, succeeded, failed or cancelled.")
     ] = None,
     limit: Annotated[int, typer.Option(help="How many.")] = 20,
 ) -> None:
@@ -75,10 +77,31 @@ def cancel(job_id: JobId) -> None:
     typer.echo(f"{job_id} is {job['state']}{', and will end soon' if job['state'] == 'running' else ''}.")
 
 
+def pause(job_id: JobId) -> None:
+    """Have a job wait: it makes a checkpoint and frees its device."""
+    from app.cli.client import call, connect
+
+    with connect() as client:
+        job = call(client, "POST", f"/jobs/{job_id}/pause").json()
+    soon = ", and will pause after its next checkpoint" if job["pause_requested"] else ""
+    typer.echo(f"{job_id} is {job['state']}{soon}.")
+    if job["state"] == "paused" or soon:
+        typer.echo(f"Let it go on with: remand jobs resume {job_id}")
+
+
+def resume(job_id: JobId) -> None:
+    """Let a paused job go on from its checkpoint."""
+    from app.cli.client import call, connect
+
+    with connect() as client:
+        job = call(client, "POST", f"/jobs/{job_id}/resume").json()
+    typer.echo(f"{job_id} is {job['state']}.")
+
+
 def _how_far(job: dict[str, Any]) -> str:
     if job["error"]:
         return str(job["error"]["detail"])[:60]
     progress = job["progress"]
-    if job["state"] == "running" and progress.get("total"):
+    if job["state"] in {"running", "paused"} and progress.get("total"):
         return f"{progress.get('stage', '')} {100 * (progress.get('done') or 0) / progress['total']:.0f} %"
     return ""

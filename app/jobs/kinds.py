@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of job. `module` is started as `python -m module JOB FENCE`; `trainer` kinds own a device and run niced on a CPU."""
+    """A kind of job. `module` is started as `python -m module JOB FENCE`; `trainer` kinds own a device, are niced on a CPU and watched for signs of life;
+    `pausable` ones end with a checkpoint when asked to, and go on from it.
+    """
 
     name: str
     module: str
@@ -17,12 +19,18 @@ class Kind:
     prefix: str
     title: str
     trainer: bool = False
+    pausable: bool = False
+    at_once: int | None = None
+    """So many of them on one jobs worker: jobs that wait for other jobs must leave it threads to run those."""
 
 
 _BUILT_IN = (
     Kind("import", "workers.importing", "import", "/imports", "Import"),
-    Kind("train", "workers.train", "train", "/train-jobs", "Train job", trainer=True),
-    Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job"),
+    Kind("train", "workers.train", "train", "/train-jobs", "Train job", trainer=True, pausable=True),
+    Kind("search", "workers.search", "search", "/searches", "Search", pausable=True, at_once=1),
+    Kind("trial", "workers.search.trial", "train", "/trials", "Trial", trainer=True, pausable=True),
+    Kind("sample", "workers.sample", "sample", "/sample-jobs", "Sample job"),
+    Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job", pausable=True),
 )
 
 
@@ -32,7 +40,9 @@ def from_words(words: str) -> tuple[Kind, ...]:
     for part in filter(None, words.split(",")):
         name, _, rest = part.partition("=")
         module, _, role = rest.partition(":")
-        found.append(Kind(name, module, "import", f"/{name}-jobs", name, trainer=role == "trainer"))
+        found.append(
+            Kind(name, module, "import", f"/{name}-jobs", name, trainer=role == "trainer", pausable=True)
+        )
     return tuple(found)
 
 

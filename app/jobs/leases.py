@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.session import WriteSession
 from app.db.tables import Job
-from app.jobs.queries import EVENTS_CHANNEL, JOBS_CHANNEL, append_event, end_job, lock_running, notify
+from app.jobs.kinds import KINDS
+from app.jobs.queries import (
+    EVENTS_CHANNEL,
+    JOBS_CHANNEL,
+    append_event,
+    end_job,
+    hold_job,
+    lock_running,
+    notify,
+)
 from app.jobs.rules import State, after_early_end, check_edge
 
 
@@ -27,6 +38,7 @@ class Hold:
     """A renewed lease, and whether somebody wants the job to end."""
 
     cancel_requested: bool
+    pause_requested: bool = False
 
 
 _CLAIM = text(
@@ -46,10 +58,10 @@ _CLAIM = text(
 )
 _RENEW = text(
     """
-    UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
-    WHERE id = :id AND fence = :fence AND state = 'running' RETURNING cancel_requested
+    UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :seconds), progress = progress || :seen
+    WHERE id = :id AND fence = :fence AND state = 'running' RETURNING cancel_requested, pause_requested
     """
-)
+).bindparams(bindparam("seen", type_=JSONB))
 _TAKE = text(
     """
     INSERT INTO leases (name, owner, until) VALUES (:name, :owner, clock_timestamp() + make_interval(secs => :seconds))
@@ -67,13 +79,19 @@ def claim(session: WriteSession, job_id: str, owner: str, seconds: float) -> Cla
     return Claim(row.id, row.kind, row.fence) if row else None
 
 
-def renew(session: WriteSession, job_id: str, fence: int, seconds: float) -> Hold | None:
-    """Prolong a lease, expired or not; None when the job ended or another worker took it."""
-    row = session.execute(_RENEW, {"id": job_id, "fence": fence, "seconds": seconds}).one_or_none()
-    return Hold(row.cancel_requested) if row else None
+def renew(
+    session: WriteSession, job_id: str, fence: int, seconds: float, seen: dict[str, Any] | None = None
+) -> Hold | None:
+    """Prolong a lease, expired or not; None when the job ended or another worker took it.
+
+    seen: what the supervisor has seen of the child (memory), merged into the job's progress.
+    """
+    values = {"id": job_id, "fence": fence, "seconds": seconds, "seen": seen or {}}
+    row = session.execute(_RENEW, values).one_or_none()
+    return Hold(row.cancel_requested, row.pause_requested) if row else None
 
 
-def release(
+def release(  # noqa: PLR0913  # what is known of an attempt's end
     session: WriteSession,
     job_id: str,
     fence: int,
@@ -83,13 +101,22 @@ def release(
     counted: bool,
     max_attempts: int,
     last_words: str = "",
+    event: tuple[str, dict[str, Any]] | None = None,
+    hopeless: dict[str, Any] | None = None,
 ) -> State:
     """End an attempt that brought no result; gives what the job is now. LeaseLost when it is not ours any more.
 
     code, reason: why, as a slug and in words. counted: False after an orderly shutdown of the worker.
     last_words: what the child wrote last, kept apart from the words that people read.
+    event: kind and data of something to tell before.
+    hopeless: members of the error of a job that would only die again; it fails now with `code`, whatever attempts are left.
     """
     job = lock_running(session, job_id, fence)
+    if event is not None:
+        append_event(session, job_id, *event)
+    if hopeless is not None and not job.cancel_requested:
+        end_job(session, job, State.FAILED, error={"code": code, "detail": reason} | hopeless)
+        return State.FAILED
     return _end_attempt(
         session,
         job,
@@ -131,12 +158,16 @@ def _end_attempt(
         counted=counted,
         attempts_since_checkpoint=job.attempts_since_checkpoint,
         max_attempts=max_attempts,
+        pause_requested=job.pause_requested,
     )
     if state is State.FAILED:
         error = {"code": "attempts-exhausted", "detail": _exhausted(job, reason), "cause": code}
         end_job(session, job, state, error=error | _said(last_words))
     elif state is State.CANCELLED:
         end_job(session, job, state)
+    elif state is State.PAUSED:
+        _give_claim_back(job, counted=counted)
+        hold_job(session, job)
     else:
         _requeue(session, job, {"code": code, "reason": reason} | _said(last_words), counted=counted)
     return state
@@ -162,34 +193,45 @@ def _requeue(session: WriteSession, job: Job, why: dict[str, str], *, counted: b
     """Back into the queue, to be rung at once."""
     check_edge(job.state, State.QUEUED)
     job.state, job.lease_owner, job.lease_until, job.rung_at = State.QUEUED.value, None, None, None
-    if not counted:
-        job.attempts -= 1
-        job.attempts_since_checkpoint = max(0, job.attempts_since_checkpoint - 1)
+    _give_claim_back(job, counted=counted)
     session.flush()
     append_event(session, job.id, "requeued", why)
     notify(session, JOBS_CHANNEL, job.id)
 
 
-def jobs_to_ring(session: WriteSession, again_after_seconds: float, limit: int = 200) -> Sequence[Job]:
-    """Queued jobs that were not rung lately, oldest first."""
+def _give_claim_back(job: Job, *, counted: bool) -> None:
+    if not counted:
+        job.attempts -= 1
+        job.attempts_since_checkpoint = max(0, job.attempts_since_checkpoint - 1)
+
+
+def take_rings(session: WriteSession, again_after_seconds: float, limit: int = 200) -> list[tuple[str, str]]:
+    """(kind, id) of queued jobs that were not rung lately, oldest first, noted as rung in the same transaction.
+
+    Noted before the ring, so that a wish to be rung again (`ring_trainers`) that comes between is not overwritten.
+    """
     latest = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, again_after_seconds)
     query = select(Job).where(Job.state == State.QUEUED, (Job.rung_at.is_(None)) | (Job.rung_at < latest))
-    return session.scalars(query.order_by(Job.created_at, Job.id).limit(limit)).all()
+    found = session.scalars(query.order_by(Job.created_at, Job.id).limit(limit)).all()
+    _note_rung(session, [job.id for job in found], func.clock_timestamp())
+    return [(job.kind, job.id) for job in found]
 
 
-def mark_rung(session: WriteSession, job_ids: Sequence[str]) -> None:
-    """Note that Celery was told of these jobs."""
-    session.execute(
-        update(Job)
-        .where(Job.id.in_(job_ids))
-        .values(rung_at=func.clock_timestamp())
-        .execution_options(synchronize_session=False)
-    )
+def give_rings_back(session: WriteSession, job_ids: Sequence[str]) -> None:
+    """Jobs that Celery could not be told of are rung at the next look."""
+    _note_rung(session, job_ids, None)
 
 
-def ring_again(session: WriteSession, kind: str) -> None:
-    """Have the queued jobs of a kind rung at once: what they waited for is free."""
-    waiting = update(Job).where(Job.kind == kind, Job.state == State.QUEUED).values(rung_at=None)
+def _note_rung(session: WriteSession, job_ids: Sequence[str], at: Any) -> None:
+    if job_ids:
+        noted = update(Job).where(Job.id.in_(job_ids)).values(rung_at=at)
+        session.execute(noted.execution_options(synchronize_session=False))
+
+
+def ring_trainers(session: WriteSession) -> None:
+    """Have the queued jobs of all trainer kinds rung at once: the device that they waited for is free."""
+    trainers = [kind.name for kind in KINDS.values() if kind.trainer]
+    waiting = update(Job).where(Job.kind.in_(trainers), Job.state == State.QUEUED).values(rung_at=None)
     session.execute(waiting.execution_options(synchronize_session=False))
     notify(session, JOBS_CHANNEL, "")
 

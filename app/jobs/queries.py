@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
 from app.db.session import AnySession, WriteSession
-from app.db.tables import Job, JobEvent
+from app.db.tables import Job, JobEvent, JobPart
 from app.ids import new_id
 from app.jobs.kinds import KINDS
 from app.jobs.rules import LeaseLost, State, check_edge, is_final
@@ -93,19 +93,63 @@ def notify(session: WriteSession, channel: str, payload: str) -> None:
 
 
 def request_cancel(session: WriteSession, job_id: str) -> Job | None:
-    """Ask for the end of a job: a queued one is cancelled at once, a running one soon; a final one stays as it is."""
+    """Ask for the end of a job: a queued or paused one is cancelled at once, a running one soon; a final one stays as it is."""
     job = _locked(session, job_id)
     if job is None or is_final(job.state) or job.cancel_requested:
         return job
     job.cancel_requested = True
-    if job.state == State.QUEUED:
-        end_job(session, job, State.CANCELLED)
-    else:
+    if job.state == State.RUNNING:
         session.flush()
         append_event(session, job_id, "cancel_requested", {})
         notify(session, JOBS_CHANNEL, job_id)
+    else:
+        end_job(session, job, State.CANCELLED)
     session.refresh(job)
     return job
+
+
+def request_pause(session: WriteSession, job_id: str) -> Job | None:
+    """Ask a job to wait: a queued one is paused at once, a running one after its next checkpoint; others stay as they are.
+
+    Not-pausable kinds are the caller's to refuse.
+    """
+    job = _locked(session, job_id)
+    if job is None or is_final(job.state) or job.state == State.PAUSED or job.pause_requested:
+        return job
+    if job.state == State.QUEUED:
+        hold_job(session, job)
+    elif not job.cancel_requested:
+        job.pause_requested = True
+        session.flush()
+        append_event(session, job_id, "pause_requested", {})
+        notify(session, JOBS_CHANNEL, job_id)
+    session.refresh(job)
+    return job
+
+
+def resume_job(session: WriteSession, job_id: str) -> Job | None:
+    """Let a paused job go on; a pause that was only asked for is taken back. Jobs in other states stay as they are."""
+    job = _locked(session, job_id)
+    if job is None or not (job.state == State.PAUSED or job.pause_requested):
+        return job
+    job.pause_requested = False
+    if job.state == State.PAUSED:
+        check_edge(job.state, State.QUEUED)
+        job.state, job.rung_at = State.QUEUED.value, None
+    session.flush()
+    append_event(session, job_id, "resumed", {})
+    notify(session, JOBS_CHANNEL, job_id)
+    session.refresh(job)
+    return job
+
+
+def hold_job(session: WriteSession, job: Job) -> None:
+    """Give a locked job the state `paused`, with the event of that name."""
+    check_edge(job.state, State.PAUSED)
+    job.state, job.pause_requested = State.PAUSED.value, False
+    job.lease_owner = job.lease_until = None
+    session.flush()
+    append_event(session, job.id, State.PAUSED.value, {})
 
 
 def lock_running(session: WriteSession, job_id: str, fence: int) -> Job:
@@ -137,7 +181,7 @@ def end_job(
     result: dict[str, Any] | None = None,
     error: dict[str, Any] | None = None,
 ) -> None:
-    """Give a locked job a final state, with the event of that name."""
+    """Give a locked job a final state, with the event of that name; what it made ends with it unless it succeeded."""
     check_edge(job.state, state)
     job.state = state.value
     if result is not None:
@@ -145,9 +189,15 @@ def end_job(
     if error is not None:
         job.error = error
     job.lease_owner = job.lease_until = None
+    job.pause_requested = False
     job.finished_at = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     session.flush()
     append_event(session, job.id, state.value, error or result or {})
+    if state is not State.SUCCEEDED:
+        for part in session.scalars(
+            select(JobPart.job_id).where(JobPart.parent_id == job.id).order_by(JobPart.job_id)
+        ):
+            request_cancel(session, part)
 
 
 def save_checkpoint(session: WriteSession, job_id: str, fence: int, data: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What every kind of job answers: list, get, events, cancel. The POST that makes one belongs to its step."""
+"""What every kind of job answers: list, get, events, cancel, pause, resume. The POST that makes one belongs to its step."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.db.tables import Job
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from app.http.problems import Invalid, NotFound
+from app.http.problems import Conflict, Invalid, NotFound
 from app.http.security import Admin, Principal, Reader, check_scope
 from app.jobs.kinds import KINDS
-from app.jobs.queries import get_job, list_jobs, request_cancel
+from app.jobs.queries import get_job, list_jobs, request_cancel, request_pause, resume_job
 from app.jobs.rules import is_final
 from app.jobs.schemas import JobDocument, JobState, job_document
 from app.jobs.stream import event_stream
@@ -50,7 +50,7 @@ _SSE_EVENT = {
 
 
 def job_router(kind: str | None, prefix: str) -> APIRouter:
-    """The four endpoints for one kind under its prefix, or for all kinds (kind None)."""
+    """The endpoints for one kind under its prefix, or for all kinds (kind None); pause and resume only where the kind can wait."""
     words = KINDS[kind].title.lower() if kind else "job"
     one = f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
     slug = prefix.strip("/").replace("-", "_")
@@ -83,6 +83,16 @@ def job_router(kind: str | None, prefix: str) -> APIRouter:
         response_model=JobDocument,
         responses=problems(404),
     )(_cancel(kind))
+    if kind is None or KINDS[kind].pausable:
+        for action, endpoint in (("pause", _pause(kind)), ("resume", _resume(kind))):
+            router.post(
+                f"/{{job_id}}/{action}",
+                summary=f"{action.capitalize()} {one}",
+                operation_id=f"{action}_{slug}",
+                status_code=202,
+                response_model=JobDocument,
+                responses=problems(404, 409) if kind is None else problems(404),
+            )(endpoint)
     return router
 
 
@@ -154,6 +164,36 @@ def _cancel(kind: str | None) -> Callable[..., JobDocument]:
         return job_document(job)
 
     return cancel
+
+
+def _pause(kind: str | None) -> Callable[..., JobDocument]:
+    def pause(db: WriteDB, caller: Admin, job_id: JobId) -> JobDocument:
+        """A queued job is paused at once; a running one makes a checkpoint, ends its process and frees its device. One that has ended, or is paused, stays as it is."""
+        _pausable(find_job(db, job_id, kind, caller))
+        job = request_pause(db, job_id)
+        assert job is not None
+        return job_document(job)
+
+    return pause
+
+
+def _resume(kind: str | None) -> Callable[..., JobDocument]:
+    def resume(db: WriteDB, caller: Admin, job_id: JobId) -> JobDocument:
+        """A paused job is queued again and goes on from its checkpoint; a pause that was only asked for is taken back. Any other job stays as it is."""
+        _pausable(find_job(db, job_id, kind, caller))
+        job = resume_job(db, job_id)
+        assert job is not None
+        return job_document(job)
+
+    return resume
+
+
+def _pausable(job: Job) -> None:
+    if not KINDS[job.kind].pausable:
+        raise Conflict(
+            f"Jobs of the kind {job.kind!r} are short and cannot be paused: cancel it, and start it again later.",
+            slug="not-pausable",
+        )
 
 
 def _event_number(given: str | None) -> int:

@@ -5,12 +5,16 @@ Every edge, who takes it, and what it needs (docs/jobs.md draws it):
     (new)   -> queued     the api                 in the transaction that stores the request
     queued  -> running    a jobs worker, `claim`  still queued; fence + 1, attempts + 1, a lease
     queued  -> cancelled  the api                 cancel asked for before anybody claimed it
+    queued  -> paused     the api                 pause asked for before anybody claimed it
     running -> running    the worker, `renew`     same fence, expired or not, as long as nobody took the lease
     running -> succeeded  the child               same fence, in the transaction that writes the results
     running -> failed     the child               same fence; the job's own fault, so no retry
     running -> cancelled  worker or dispatcher    the attempt ended and cancel had been asked for
+    running -> paused     worker or dispatcher    the attempt ended and pause had been asked for
     running -> queued     worker or dispatcher    the attempt ended early, attempts are left
     running -> failed     worker or dispatcher    the attempt ended early, none are left since the last new checkpoint
+    paused  -> queued     the api                 resume
+    paused  -> cancelled  the api                 cancel
 
 succeeded, failed and cancelled are final. Whatever is written for a running job checks its fence under the job row's lock.
 """
@@ -25,6 +29,7 @@ class State(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -37,10 +42,14 @@ EDGES: frozenset[tuple[State, State]] = frozenset(
     {
         (State.QUEUED, State.RUNNING),
         (State.QUEUED, State.CANCELLED),
+        (State.QUEUED, State.PAUSED),
         (State.RUNNING, State.QUEUED),
         (State.RUNNING, State.SUCCEEDED),
         (State.RUNNING, State.FAILED),
         (State.RUNNING, State.CANCELLED),
+        (State.RUNNING, State.PAUSED),
+        (State.PAUSED, State.QUEUED),
+        (State.PAUSED, State.CANCELLED),
     }
 )
 """The allowed changes of state."""
@@ -62,7 +71,12 @@ def check_edge(before: str, after: str) -> None:
 
 
 def after_early_end(
-    *, cancel_requested: bool, counted: bool, attempts_since_checkpoint: int, max_attempts: int
+    *,
+    cancel_requested: bool,
+    counted: bool,
+    attempts_since_checkpoint: int,
+    max_attempts: int,
+    pause_requested: bool = False,
 ) -> State:
     """What a running job becomes when its attempt ended without a result.
 
@@ -73,7 +87,7 @@ def after_early_end(
         return State.CANCELLED
     if counted and attempts_since_checkpoint >= max_attempts:
         return State.FAILED
-    return State.QUEUED
+    return State.PAUSED if pause_requested else State.QUEUED
 
 
 def eta_seconds(done: float, total: float, elapsed_seconds: float) -> float | None:

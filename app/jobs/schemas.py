@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.tables import Job
-from app.jobs.kinds import job_path
+from app.jobs.kinds import KINDS, job_path
 
-JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+JobState = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
 class JobError(BaseModel):
@@ -43,6 +43,7 @@ class JobDocument(BaseModel):
                     "error": None,
                     "attempts": 1,
                     "cancel_requested": False,
+                    "pause_requested": False,
                     "last_event": 9,
                     "created_by": "ana",
                     "created_at": "2026-01-05T09:00:00Z",
@@ -52,6 +53,8 @@ class JobDocument(BaseModel):
                         "self": "/train-jobs/job_01k3zq5w0v8n2m4c6x7y9abc",
                         "events": "/train-jobs/job_01k3zq5w0v8n2m4c6x7y9abc/events",
                         "cancel": "/train-jobs/job_01k3zq5w0v8n2m4c6x7y9abc/cancel",
+                        "pause": "/train-jobs/job_01k3zq5w0v8n2m4c6x7y9abc/pause",
+                        "resume": "/train-jobs/job_01k3zq5w0v8n2m4c6x7y9abc/resume",
                     },
                 }
             ]
@@ -69,19 +72,25 @@ class JobDocument(BaseModel):
     error: JobError | None = Field(description="Why it failed.")
     attempts: int = Field(description="How often a worker has started it.")
     cancel_requested: bool
+    pause_requested: bool = Field(
+        description="Whether it will be paused as soon as its process has made a checkpoint."
+    )
     last_event: int = Field(description="Number of the newest event.")
     created_by: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    links: dict[str, str] = Field(description="Addresses of the job, its events and its cancellation.")
+    links: dict[str, str] = Field(
+        description="Addresses of the job, its events, its cancellation and, where its kind can wait, its pause and resumption."
+    )
 
 
 def job_document(job: Job) -> JobDocument:
     """The API's form of a job row."""
     path = job_path(job.kind, job.id)
     fields = {name: getattr(job, name) for name in JobDocument.model_fields if name != "links"}
-    return JobDocument(**fields, links={"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"})
+    actions = ("events", "cancel", *(("pause", "resume") if KINDS[job.kind].pausable else ()))
+    return JobDocument(**fields, links={"self": path} | {action: f"{path}/{action}" for action in actions})
 
 
 def accepted_headers(job: Job) -> dict[str, str]:

@@ -36,7 +36,7 @@ _JOBS = text(
     """SELECT j.id, j.kind, j.state, j.progress, j.error ->> 'detail' AS failure, j.created_at, j.finished_at, j.created_by, c.name AS corpus
     FROM jobs j LEFT JOIN corpora c ON c.id = j.corpus_id
     WHERE CAST(:only AS text) IS NULL OR j.corpus_id = :only
-    ORDER BY (j.state IN ('queued', 'running')) DESC, j.created_at DESC, j.id DESC LIMIT 8"""
+    ORDER BY (j.state IN ('queued', 'running', 'paused')) DESC, j.created_at DESC, j.id DESC LIMIT 8"""
 )
 _CORPUS = text("SELECT id, name, synthetic, sensitive FROM corpora WHERE id = :id")
 _ANNOTATORS = text("SELECT name FROM annotators WHERE corpus_id = :id ORDER BY name LIMIT 500")

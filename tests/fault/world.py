@@ -237,6 +237,7 @@ def _environment(folder: Path, database_url: str, redis_url: str) -> dict[str, s
         "REMAND_LEASE_SECONDS": "2",
         "REMAND_RENEW_SECONDS": "0.5",
         "REMAND_POLL_SECONDS": "0.5",
+        "REMAND_MEASURE_WAIT_SECONDS": "0",
         "REMAND_PORT": str(free_port()),
         "REMAND_INFERENCE_PORT": (inference := str(free_port())),
         "REMAND_INFERENCE_URLS": f"http://127.0.0.1:{inference}",

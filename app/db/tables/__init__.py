@@ -17,8 +17,10 @@ from app.db.tables.corpora import (
     TextVersion,
 )
 from app.db.tables.jobs import IdempotencyKey, Job, JobEvent, Lease
+from app.db.tables.measurements import Measurement
 from app.db.tables.relabelling import Disagreement, Prediction, Ranking, RelabelRun, Suspicion
 from app.db.tables.review import AuditLook, AuditSample, AuditSampleText, Claim, Review
+from app.db.tables.search import JobPart
 from app.db.tables.training import Adapter
 
 __all__ = [
@@ -39,8 +41,10 @@ __all__ = [
     "IdempotencyKey",
     "Job",
     "JobEvent",
+    "JobPart",
     "LabelSnapshot",
     "Lease",
+    "Measurement",
     "Option",
     "Prediction",
     "Question",

@@ -13,14 +13,17 @@ from app.db.tables.base import Base, Created, Identifier
 
 
 class Job(Base):
-    """A piece of work. States: queued → running → succeeded | failed | cancelled; a lost lease takes running back to queued.
+    """A piece of work. States: queued → running → succeeded | failed | cancelled; a lost lease takes running back to queued,
+    a pause holds it until somebody resumes it.
 
     `fence` grows with every claim; whoever writes for the job checks it in the same transaction.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (
-        CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
+        CheckConstraint(
+            "state IN ('queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled')", name="state"
+        ),
         CheckConstraint("(state = 'running') = (lease_owner IS NOT NULL)", name="lease"),
         Index(
             "ix_jobs_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")
@@ -43,6 +46,8 @@ class Job(Base):
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    pause_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Somebody wants the running attempt to end at its next checkpoint, and the job to wait."""
     last_event: Mapped[int] = mapped_column(server_default="0")
     created_by: Mapped[str | None]
     created_at: Mapped[Created]

@@ -187,18 +187,20 @@ def test_a_cancelled_running_job_ends_when_its_attempt_ends(engine: Engine, job_
 
 
 def test_jobs_are_rung_once_until_the_pause_is_over(engine: Engine, job_id: str) -> None:
-    def waiting(pause: float) -> list[str]:
-        with reading(engine) as session:
-            return [job.id for job in leases.jobs_to_ring(session, pause)]  # type: ignore[arg-type]
+    def to_ring(pause: float) -> list[tuple[str, str]]:
+        with writing(engine) as session:
+            return leases.take_rings(session, pause)
 
-    assert waiting(15) == [job_id]
+    job = ("train", job_id)
+    assert to_ring(15) == [job]
+    assert to_ring(15) == []
+    assert to_ring(0) == [job]
     with writing(engine) as session:
-        leases.mark_rung(session, [job_id])
-    assert waiting(15) == []
-    assert waiting(0) == [job_id]
+        leases.give_rings_back(session, [job_id])
+    assert to_ring(15) == [job]
     with writing(engine) as session:
-        leases.ring_again(session, "train")
-    assert waiting(15) == [job_id]
+        leases.ring_trainers(session)
+    assert to_ring(15) == [job]
 
 
 def test_a_named_lease_has_one_holder_and_grows_its_fence(engine: Engine) -> None:
