@@ -80,7 +80,7 @@ def tokenize(
         for row, (text, encoding) in enumerate(zip(part, encoded, strict=True), start):
             ids = encoding.ids
             places = window_places(len(ids), limit, max_windows)
-            offsets = _offsets(encoder, text) if len(places) > 1 else None
+            offsets = token_offsets(encoder, text) if len(places) > 1 else None
             for low in places:
                 piece = ids[low : low + limit]
                 pieces.append(np.array([*before, *piece, *after], dtype=np.int32))
@@ -109,8 +109,10 @@ def window_places(tokens: int, limit: int, max_windows: int | None = None) -> li
     return places
 
 
-def _offsets(encoder: Encoder, text: str) -> list[tuple[int, int]]:
-    offsets: list[tuple[int, int]] = encoder.tokenizer.encode(text, add_special_tokens=False).offsets
+def token_offsets(encoder: Encoder, text: str) -> list[tuple[int, int]]:
+    """First and last+1 character of every content token of a text, over all of it."""
+    plain = _SURROGATE.sub("\ufffd", text)
+    offsets: list[tuple[int, int]] = encoder.tokenizer.encode(plain, add_special_tokens=False).offsets
     return offsets
 
 
