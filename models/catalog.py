@@ -6,6 +6,7 @@ Nothing here opens a model: `locate` answers with a folder whose weights are saf
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from models.families import FAMILIES
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1 << 20
+_UNREAD = ("decoder.", "lm_head.", "cls.", "head.", "classifier.", "vocab_")
+FULL_PARAMETERS = 150_000_000
+"""Largest base model whose layers may be trained in full."""
 ENCODER_FAMILIES = frozenset(FAMILIES)
 """`model_type` of the models that classification can fine-tune and serve: encoders, and decoders read as encoders."""
 
@@ -220,6 +224,34 @@ def _file_digest(file: Path) -> str:
         while chunk := opened.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def parameter_count(folder: Path) -> int:
+    """Weights of a model folder that reading texts takes: without a decoder beside an encoder, and without pre-training's heads.
+
+    Read from the headers of its safetensors files, so that nothing is loaded.
+    """
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as opened:
+            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        total += sum(
+            math.prod(entry["shape"])
+            for name, entry in header.items()
+            if name != "__metadata__" and not name.startswith(_UNREAD)
+        )
+    return total
+
+
+def full_refusal(name: str, folder: Path) -> str | None:
+    """Why a model cannot be trained in full, None where it can."""
+    count = parameter_count(folder)
+    if count <= FULL_PARAMETERS:
+        return None
+    return (
+        f"method 'full' takes models of at most {FULL_PARAMETERS:,} parameters, and {name!r} has {count:,}: every member would "
+        "carry a copy of its layers. Use 'lora' or 'rslora', or a smaller base model."
+    )
 
 
 def family_of(folder: Path) -> str:

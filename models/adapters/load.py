@@ -21,6 +21,7 @@ from models.adapters.wide import count_terms, wide_logits
 from models.data.near_duplicates import Signatures
 from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
+from models.encoder.lora import ALPHA_PER_RANK
 from models.encoder.tokens import Windows, tokenize
 from models.encoder.trunk import window_sums
 from models.scheme import Labels, Scheme
@@ -217,7 +218,7 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
 
     Raises:
         AdapterInvalidError: not an adapter folder.
-        WrongBaseError: the encoder's weights are not those it was trained on.
+        WrongBaseError: the encoder's weights are not those it was trained on, or not held as they were.
     """
     root = Path(folder)
     manifest = read_manifest(root)
@@ -227,9 +228,18 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
             f"this adapter was trained on {base['name']} with weights {base['sha256'][:12]}…, "
             f"not on {encoder.path.name} with weights {encoder.sha256[:12]}…"
         )
+    held = base.get("quantization")
+    if held != encoder.quantization:
+        raise WrongBaseError(
+            f"this adapter was trained on {base['name']} held in {held or 'its own precision'}, not in "
+            f"{encoder.quantization or 'its own precision'}: load the base model as its manifest says"
+        )
+    scaling = reading.get("lora_scaling") or float(ALPHA_PER_RANK)
     names = [name for name in manifest["members"] if members is None or name in (*members, FINAL)]
     loaded = {
-        name: ready_member(name, read_weights(place), read_calibration(place), encoder, reading["depth"])
+        name: ready_member(
+            name, read_weights(place), read_calibration(place), encoder, reading["depth"], scaling
+        )
         for name, place in ((name, member_folder(root, name)) for name in names)
     }
     return LoadedAdapter(

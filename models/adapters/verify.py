@@ -28,7 +28,9 @@ def check(folder: Path, base: Path, expected: Path, device: str) -> dict[str, fl
         AdapterInvalidError: a file is missing or changed, or a logit differs by more than TOLERANCE.
     """
     manifest = verify(folder)
-    adapter = load_adapter(folder, load_encoder(base, device))
+    adapter = load_adapter(
+        folder, load_encoder(base, device, quantization=manifest["base"].get("quantization"))
+    )
     texts = json.loads((expected.with_suffix(".json")).read_text(encoding="utf-8"))
     worst = 0.0
     with np.load(expected, allow_pickle=False) as noted:

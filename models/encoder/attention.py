@@ -72,7 +72,6 @@ def causal_attention(
     Returns:
         (batch, heads, length, size), and no weights.
     """
-    query, key = query.to(value.dtype), key.to(value.dtype)  # rotated in fp32, as their table of positions is
     if query.device.type == "cpu" and query.requires_grad:
         bias = score_bias(query, None, attention_mask is None, attention_mask)
         return _products(query, key, value, bias, query.shape[-1] ** -0.5), None

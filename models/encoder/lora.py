@@ -1,13 +1,14 @@
-"""LoRA on every linear of the upper layers, trained in place and saved under PEFT's names.
+"""LoRA on linears of the upper layers, trained in place and saved under PEFT's names.
 
-Hu et al. (2022), "LoRA: Low-Rank Adaptation of Large Language Models". The scaling is plain, alpha / rank.
+Hu et al. (2022), "LoRA: Low-Rank Adaptation of Large Language Models". The scaling is alpha / rank, or alpha / √rank as in
+Kalajdzievski (2023), "A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA".
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,10 @@ from torch.nn import functional
 from models.encoder.load import Encoder
 
 ALPHA_PER_RANK = 2
-"""alpha is twice the rank, so the scaling is 2 at every rank."""
+"""alpha is by default twice the rank, so that plain LoRA's scaling is 2 at every rank."""
+MERGED_PARAMETERS = 500_000_000
+"""Largest base model that members get merged copies of; above it they add LoRA to the one shared base as they read."""
+_DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 
 
 class LoraLinear(nn.Module):
@@ -32,6 +36,11 @@ class LoraLinear(nn.Module):
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
 
+    @property
+    def weight(self) -> Tensor:
+        """The frozen weight; T5 asks its linears for their dtype by it."""
+        return self.base.weight
+
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) -> (…, out) in the dtype of `x`."""
         kept = functional.dropout(x, self.dropout, self.training)
@@ -40,15 +49,35 @@ class LoraLinear(nn.Module):
 
 
 def copy_layers(encoder: Encoder, depth: int) -> nn.ModuleList:
-    """A copy of the layers above `depth`, frozen, in evaluation mode (no dropout)."""
-    return copy.deepcopy(encoder.layers[depth:]).eval().requires_grad_(False)
+    """The layers above `depth` as modules of their own on the same weights, frozen, in evaluation mode (no dropout).
+
+    However many members a job has, the base model lies in memory once: to change a weight of a copy, put another in its
+    place.
+    """
+    layers = encoder.layers[depth:]
+    shared: list[object] = [*layers.parameters(), *layers.buffers()]
+    # bitsandbytes keeps the scales of 4-bit weights beside them.
+    shared += [
+        state for part in layers.modules() if (state := getattr(part, "quant_state", None)) is not None
+    ]
+    return copy.deepcopy(layers, {id(part): part for part in shared}).eval().requires_grad_(False)
 
 
-def with_lora(layers: nn.ModuleList, rank: int) -> nn.ModuleList:
-    """Put LoRA on every linear of the layers, in place; B starts at zero, so nothing changes yet. Uses torch's RNG."""
+def with_lora(
+    layers: nn.ModuleList, rank: int, scaling: float = float(ALPHA_PER_RANK), targets: Sequence[str] | None = None
+) -> nn.ModuleList:  # fmt: skip
+    """Put LoRA on linears of the layers, in place; B starts at zero, so nothing changes yet. Uses torch's RNG.
+
+    Args:
+        layers: from `copy_layers`.
+        rank: columns of A.
+        scaling: of B·A.
+        targets: names of linears within a layer (`models.families`); None for every linear.
+    """
     for name, module in list(linears(layers)):
-        parent = layers.get_submodule(name.rpartition(".")[0])
-        setattr(parent, name.rpartition(".")[2], LoraLinear(module, rank, float(ALPHA_PER_RANK)))
+        if targets is None or name.partition(".")[2] in targets:
+            parent = layers.get_submodule(name.rpartition(".")[0])
+            setattr(parent, name.rpartition(".")[2], LoraLinear(module, rank, scaling))
     return layers
 
 
@@ -70,9 +99,9 @@ def lora_state(layers: nn.ModuleList, layer_path: str, depth: int) -> dict[str, 
     state: dict[str, Tensor] = {}
     for name, module in layers.named_modules():
         if isinstance(module, LoraLinear):
-            prefix = f"base_model.model.{model_name(name, layer_path, depth)}"
-            state[f"{prefix}.lora_A.weight"] = module.lora_A.detach().cpu().contiguous()
-            state[f"{prefix}.lora_B.weight"] = module.lora_B.detach().cpu().contiguous()
+            prefix = peft_name(name, layer_path, depth)
+            state[prefix + _DOWN] = module.lora_A.detach().cpu().contiguous()
+            state[prefix + _UP] = module.lora_B.detach().cpu().contiguous()
     return state
 
 
@@ -82,31 +111,66 @@ def model_name(name: str, layer_path: str, depth: int) -> str:
     return f"{layer_path}.{int(index) + depth}.{rest}"
 
 
-def merged_layers(encoder: Encoder, depth: int, state: dict[str, Tensor]) -> nn.ModuleList:
-    """A copy of the upper layers with LoRA weights added in: fp32 sum, then the encoder's dtype.
+def peft_name(name: str, layer_path: str, depth: int) -> str:
+    """As `model_name`, with what PEFT puts before it."""
+    return f"base_model.model.{model_name(name, layer_path, depth)}"
+
+
+def is_lora(state: dict[str, Tensor]) -> bool:
+    """Whether weights are LoRA's, and not whole layers'."""
+    return any(key.endswith(_DOWN) for key in state)
+
+
+def merged_layers(
+    encoder: Encoder, depth: int, state: dict[str, Tensor], scaling: float = float(ALPHA_PER_RANK)
+) -> nn.ModuleList:
+    """The upper layers with LoRA weights added in: fp32 sum, then the encoder's dtype. Untouched weights stay shared.
 
     Args:
         encoder: the base model.
         depth: layers below.
         state: as `lora_state` gives it; empty for the plain layers.
+        scaling: of B·A, as in training.
 
     Raises:
         KeyError: a weight names a linear that the model does not have above `depth`.
     """
     layers = copy_layers(encoder, depth)
-    known = {
-        f"base_model.model.{model_name(name, encoder.layer_path, depth)}": module
-        for name, module in linears(layers)
-    }
-    suffix = ".lora_A.weight"
-    for key, down in state.items():
-        if not key.endswith(suffix):
-            continue
-        prefix = key.removesuffix(suffix)
-        if prefix not in known:
-            raise KeyError(f"{prefix} is not a linear above layer {depth} of {encoder.path.name}")
-        weight = known[prefix].weight
-        up = state[f"{prefix}.lora_B.weight"]
-        delta = (up.to(weight.device) @ down.to(weight.device)) * ALPHA_PER_RANK
-        weight.data = (weight.data.float() + delta).to(weight.dtype)
+    for module, down, up in _matched(encoder, depth, layers, state):
+        old = module.weight
+        delta = (up.to(old.device) @ down.to(old.device)) * scaling
+        module.weight = nn.Parameter((old.data.float() + delta).to(old.dtype), requires_grad=False)
     return layers
+
+
+def added_layers(
+    encoder: Encoder, depth: int, state: dict[str, Tensor], scaling: float = float(ALPHA_PER_RANK)
+) -> nn.ModuleList:
+    """The upper layers with LoRA beside the base's weights, which stay shared: for bases too large to copy, or in 4 bits.
+
+    Arguments and errors as of `merged_layers`.
+    """
+    layers = copy_layers(encoder, depth)
+    for module, down, up in _matched(encoder, depth, layers, state):
+        name = next(name for name, found in layers.named_modules() if found is module)
+        added = LoraLinear(module, len(down), scaling)
+        with torch.no_grad():
+            added.lora_A.copy_(down)
+            added.lora_B.copy_(up)
+        setattr(layers.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], added)
+    return layers.eval().requires_grad_(False)
+
+
+def _matched(
+    encoder: Encoder, depth: int, layers: nn.ModuleList, state: dict[str, Tensor]
+) -> list[tuple[nn.Linear, Tensor, Tensor]]:
+    """Each linear that the state has weights for, with its A and B."""
+    known = {peft_name(name, encoder.layer_path, depth): module for name, module in linears(layers)}
+    found = []
+    for key, down in state.items():
+        if key.endswith(_DOWN):
+            prefix = key.removesuffix(_DOWN)
+            if prefix not in known:
+                raise KeyError(f"{prefix} is not a linear above layer {depth} of {encoder.path.name}")
+            found.append((known[prefix], down, state[prefix + _UP]))
+    return found

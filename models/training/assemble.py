@@ -21,13 +21,13 @@ from models.adapters.load import load_adapter
 from models.adapters.member import lora_config, member_folder, write_calibration, write_weights
 from models.adapters.seen import write_seen
 from models.catalog import CATALOG
-from models.encoder.lora import linears, model_name
 from models.encoder.trunk import text_means
 from models.evaluation.card import model_card
 from models.evaluation.twins import twins_across_folds
 from models.scheme import MISSING
 from models.training.baselines import untrained_logits
 from models.training.calibration import Calibration, CrossFitted, cross_fit, fit_calibration
+from models.training.curves import learning_curve
 from models.training.errors import TrainingRefusedError
 from models.training.fold import READINGS, Material, MemberResult
 from models.training.loss import trainable
@@ -90,6 +90,7 @@ def report_of(
         plan=plan.to_document(),
         folds=[{"fold": fold, **result.facts} for fold, result in enumerate(results)],
         final=final.facts,
+        learning_curves=learning_curves(material, results),
         untrainable_options=[
             key for key, good in zip(data.scheme.option_keys, able, strict=True) if not good
         ],
@@ -101,6 +102,18 @@ def report_of(
         twins=_twins(material, readings[MODEL]),
         **details,
     )
+
+
+def learning_curves(material: Material, results: Sequence[MemberResult]) -> dict[str, list[dict[str, Any]]]:
+    """By fold, what its held-out rows say after each epoch (`models.training.curves`)."""
+    data = material.data
+    return {
+        str(fold): learning_curve(
+            result.facts["epochs"], result.epochs, data.labels[material.folds == fold], data.scheme
+        )
+        for fold, result in enumerate(results)
+        if result.epochs is not None
+    }
 
 
 def _twins(material: Material, model: Reading) -> dict[str, Any]:
@@ -135,6 +148,10 @@ def write_adapter(
         )
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     write_held_out(folder / "held_out.arrow", material, read)
+    epochs = {
+        f"fold{fold}": result.epochs for fold, result in enumerate(results) if result.epochs is not None
+    }
+    np.savez_compressed(folder / "epochs.npz", **epochs)  # type: ignore[arg-type]
     manifest = _manifest(material, list(members))
     (folder / "README.md").write_text(model_card(manifest, report, material.data.about), encoding="utf-8")
     return finish(folder, manifest)
@@ -181,11 +198,12 @@ def reload_check(folder: Path, material: Material, work: Path) -> float:
 
 
 def _config(material: Material) -> dict[str, Any] | None:
-    if not material.settings.lora:
-        return None
-    encoder, depth = material.encoder, material.trunk.depth
-    names = [model_name(name, encoder.layer_path, depth) for name, _ in linears(encoder.layers[depth:])]
-    return lora_config(encoder, _base_name(material), names, material.settings.rank)
+    tuning = material.settings.tuning
+    return (
+        lora_config(material.encoder, _base_name(material), material.trunk.depth, tuning)
+        if tuning.lora
+        else None
+    )
 
 
 def _base_name(material: Material) -> str:
@@ -196,7 +214,7 @@ def _base_name(material: Material) -> str:
 
 def _manifest(material: Material, members: list[str]) -> dict[str, Any]:
     data, encoder, trunk = material.data, material.encoder, material.trunk
-    name = _base_name(material)
+    name, tuning = _base_name(material), material.settings.tuning
     return {
         "task": "classify",
         "scheme": data.scheme.to_document(),
@@ -206,12 +224,16 @@ def _manifest(material: Material, members: list[str]) -> dict[str, Any]:
             "revision": data.request.catalog.revisions.get(name),
             "sha256": encoder.sha256,
             "family": encoder.family,
+            "quantization": encoder.quantization,
         },
         "encoder": {
             "depth": trunk.depth,
             "pooled": list(trunk.pooled),
             "max_tokens": window_tokens(data.request, encoder),
-            "lora_rank": material.settings.rank if material.settings.lora else None,
+            "method": tuning.method,
+            "lora_rank": tuning.rank if tuning.lora else None,
+            "lora_scaling": tuning.scaling if tuning.lora else None,
+            "window_pooling": material.settings.pooling.value,
         },
         "members": members,
         "seed": data.request.seed,

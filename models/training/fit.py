@@ -17,8 +17,8 @@ from torch import Tensor
 from models.encoder.attention import use_products
 from models.encoder.batches import Rows, shuffled_batches, token_batches
 from models.encoder.load import Encoder
-from models.encoder.lora import copy_layers, with_lora
 from models.encoder.trunk import Trunk
+from models.encoder.tuning import tuned_layers
 from models.scheme import Scheme
 from models.training.checkpoint import load_state, save_state
 from models.training.errors import TrainingRefusedError, TrainingStoppedError
@@ -38,7 +38,8 @@ CHECKPOINT_SECONDS = 60.0
 class Fitted:
     """A fitted member."""
 
-    lora: dict[str, Tensor]
+    upper: dict[str, Tensor]
+    """As `models.encoder.tuning.tuned_state` gives it."""
     head: dict[str, Tensor]
     best_epoch: int
     history: tuple[dict[str, Any], ...]
@@ -84,7 +85,9 @@ def fit_member(
         save_state(checkpoint, run_state(run))
         signals.epoch_done(run.history[-1])
     watched = np.stack([part.numpy() for part in run.watched])
-    return Fitted(run.best_state["lora"], run.best_state["head"], run.best_epoch, tuple(run.history), watched)
+    return Fitted(
+        run.best_state["upper"], run.best_state["head"], run.best_epoch, tuple(run.history), watched
+    )
 
 
 def start_fit(
@@ -93,9 +96,7 @@ def start_fit(
     """A fit before its first step; `warm` is whether the head starts from logistic regression."""
     loss = loss_for(task.labels[task.fit_rows], scheme, task.penalty, encoder.device, settings.loss)
     torch.manual_seed(task.seed)
-    upper = copy_layers(encoder, trunk.depth)
-    if settings.lora:
-        with_lora(upper, settings.rank)
+    upper = tuned_layers(encoder, trunk.depth, settings.tuning)
     if encoder.device.type == "cpu":
         use_products(upper)
     prepare_layers(upper, settings)

@@ -21,8 +21,8 @@ from models.data.folds import TooFewGroupsError, inner_split
 from models.data.near_duplicates import Signatures
 from models.encoder.batches import Rows
 from models.encoder.load import Encoder
-from models.encoder.lora import merged_layers
 from models.encoder.trunk import Trunk, window_sums
+from models.encoder.tuning import ready_layers
 from models.scheme import MISSING
 from models.training.baselines import probe_logits
 from models.training.errors import TrainingRefusedError
@@ -106,18 +106,17 @@ def run_fold(
     data, seed, name = material.data, material.data.request.seed, f"fold{fold}"
     rows = training_rows(material, split.train)
     held_out = np.flatnonzero(split.held_out).astype(np.int64)
-    check = inner_rows(data, rows, seed + fold)
     tfidf = fit_wide(material.counts, data.labels, rows, seed)
     wide = tfidf if data.request.wide else None
-    task = _task(material, name, rows, crossed_wide(material, rows) if wide else None)
+    task = member_task(material, name, rows)
     if task.wide is not None:
         # Only the learning curve reads these rows; no fit does.
         task.wide[held_out] = wide_logits(tfidf, csr_matrix(material.counts[held_out]))
-    inner = replace(task, fit_rows=np.setdiff1d(rows, check), check_rows=check)
+    inner = inner_task(data, task, fold)
     chosen = _fit(material, inner, checkpoints / f"fit-{name}-inner.pt", signals)
     whole = replace(task, epochs=chosen.best_epoch, watch_rows=held_out)
     fitted = _fit(material, whole, checkpoints / f"fit-{name}.pt", signals)
-    weights = Weights(fitted.lora, fitted.head, wide)
+    weights = Weights(fitted.upper, fitted.head, wide)
     logits = {
         "model": member_logits(material, weights, held_out),
         "tfidf": wide_logits(tfidf, csr_matrix(material.counts[held_out])),
@@ -125,7 +124,7 @@ def run_fold(
     }
     seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
     facts = {
-        "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(check), "penalty": task.penalty,
+        "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(inner.check_rows), "penalty": task.penalty,
         "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
     }  # fmt: skip
     return MemberResult(weights, logits, seen, facts, fitted.watched)
@@ -136,12 +135,12 @@ def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signa
     data = material.data
     rows = training_rows(material, np.ones(len(data.texts), dtype=np.bool_))
     wide = fit_wide(material.counts, data.labels, rows, data.request.seed) if data.request.wide else None
-    task = _task(material, "final", rows, crossed_wide(material, rows) if wide else None)
+    task = member_task(material, "final", rows)
     fitted = _fit(material, replace(task, epochs=epochs), checkpoints / "fit-final.pt", signals)
     facts = {"rows": len(rows), "penalty": task.penalty, "best_epoch": epochs, "epochs": list(fitted.history)}
     # what tells whether the final fit has seen a text: embargoes of all folds together can leave a row out of every `seen`
     seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
-    return MemberResult(Weights(fitted.lora, fitted.head, wide), {}, seen, facts)
+    return MemberResult(Weights(fitted.upper, fitted.head, wide), {}, seen, facts)
 
 
 def crossed_wide(material: Material, rows: Rows) -> NDArray[np.float32]:
@@ -154,11 +153,11 @@ def crossed_wide(material: Material, rows: Rows) -> NDArray[np.float32]:
 
 
 def member_logits(material: Material, weights: Weights, rows: Rows) -> NDArray[np.float32]:
-    """Logits of some texts as the finished adapter gives them (LoRA merged): float32 (rows, options)."""
+    """Logits of some texts as the finished adapter gives them: float32 (rows, options)."""
     encoder, trunk = material.encoder, material.trunk
     if not len(rows):
         return np.zeros((0, material.data.labels.shape[1]), dtype=np.float32)
-    upper = merged_layers(encoder, trunk.depth, weights.lora)
+    upper = ready_layers(encoder, trunk.depth, weights.upper, material.settings.tuning.scaling)
     windows = np.flatnonzero(np.isin(trunk.windows.text_of, rows)).astype(np.int64)
     shape = (len(trunk.windows.lengths), encoder.hidden_size)
     batches = trunk.batches(windows, material.settings.batch_tokens)
@@ -167,6 +166,15 @@ def member_logits(material: Material, weights: Weights, rows: Rows) -> NDArray[n
     head, first = head_from_state(weights.head).to(encoder.device), trunk.windows.first_window
     begins = np.concatenate([[0], np.cumsum(first[rows + 1] - first[rows])])
     return window_logits(head, sums[windows], trunk.windows.lengths[windows], begins, beside)
+
+
+def inner_task(data: TrainingSet, task: FitTask, place: int) -> FitTask:
+    """The part of a member's task that its epochs, and in a search its parameters, are chosen by.
+
+    place: the fold's number; the number of folds for the final fit.
+    """
+    check = inner_rows(data, task.fit_rows, data.request.seed + place)
+    return replace(task, fit_rows=np.setdiff1d(task.fit_rows, check), check_rows=check)
 
 
 def inner_rows(data: TrainingSet, rows: Rows, seed: int) -> Rows:
@@ -202,9 +210,11 @@ def read_result(folder: Path) -> MemberResult:
     return MemberResult(read_weights(folder), logits, seen, facts, epochs)
 
 
-def _task(material: Material, name: str, rows: Rows, wide: NDArray[np.float32] | None) -> FitTask:
+def member_task(material: Material, name: str, rows: Rows) -> FitTask:
+    """What a member is fitted on: its rows, the crossed wide branch beside them, and the penalty that suits them."""
     data = material.data
     groups = [data.groups[row] for row in rows]
+    wide = crossed_wide(material, rows) if data.request.wide else None
     beside = None if wide is None else wide[rows]
     return FitTask(
         name=name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ from models.adapters.head import Pooling
 from models.encoder.batches import CPU_BUDGET
 from models.encoder.load import Encoder
 from models.encoder.trunk import Trunk
+from models.encoder.tuning import LORA_RATE
 from models.training.errors import TrainingRefusedError
 from models.training.fit import measure_step
 from models.training.inputs import TrainingSet
 from models.training.linear import PENALTIES
 from models.training.request import AUTO_TOKENS, TrainRequest
-from models.training.task import FitSettings, FitTask
+from models.training.task import HEAD_RATE, FitSettings, FitTask
 
 RECIPE = 3
 """Counted up whenever training itself changes: checkpoints of another recipe are not resumed."""
@@ -28,7 +29,6 @@ AUTO_FOLDS = 5
 AUTO_EPOCHS = 3
 INNER_SHARE = 0.12
 """Share of a fold's training part that epochs are chosen on."""
-AUTO_RATE = 3e-4
 MOST_WINDOWS = 8
 """Windows of a text that training reads; prediction reads all."""
 _MEASURED_STEPS = 6
@@ -105,13 +105,14 @@ def window_tokens(request: TrainRequest, encoder: Encoder) -> int:
 
 def fit_settings(request: TrainRequest, plan: Plan) -> FitSettings:
     """How every member is fitted."""
+    tuning = request.tuning()
     return FitSettings(
-        rank=request.lora_rank,
         learning_rate=plan.learning_rate,
         epochs=plan.epochs,
         patience=request.patience,
         batch_tokens=plan.batch_tokens,
-        lora=request.method == "lora",
+        tuning=tuning,
+        head_rate=HEAD_RATE * LORA_RATE / tuning.learning_rate,
         dropout=request.dropout,
         lora_dropout=request.lora_dropout,
         weight_decay=request.weight_decay,
@@ -133,23 +134,31 @@ def make_plan(encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int, spe
         folds: from `fold_count`.
         spent: seconds used so far, the trunk included.
     """
+    request, draft = data.request, unmeasured_plan(encoder, trunk, data, folds)
+    speed = measured_speed(encoder, trunk, data, fit_settings(request, draft))
+    per_epoch = trunk.windows.tokens * reads_per_epoch(folds) / speed
+    epochs = draft.epochs
+    if request.time_budget_s is not None:
+        left = max(0.0, request.time_budget_s - spent) * _RESERVE
+        epochs = int(np.clip(left // max(per_epoch, 1e-9), 1, draft.epochs))
+    return replace(
+        draft,
+        epochs=epochs,
+        tokens_per_second=round(speed, 1),
+        estimated_seconds=round(spent + per_epoch * epochs / _RESERVE, 1),
+        epochs_cut=epochs < draft.epochs,
+    )
+
+
+def unmeasured_plan(encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int) -> Plan:
+    """The plan before anything is measured: every "auto" resolved."""
     request = data.request
     asked = AUTO_EPOCHS if request.epochs == "auto" else request.epochs
     auto_batch = GPU_STEP if encoder.device.type == "cuda" else CPU_BUDGET
     batch = auto_batch if request.batch_tokens == "auto" else request.batch_tokens
-    rate = AUTO_RATE if request.learning_rate == "auto" else request.learning_rate
-    draft = Plan(
-        folds, asked, trunk.depth, trunk.pooled, window_tokens(request, encoder), rate, batch, 0.0, 0.0, False, data.digest,
-    )  # fmt: skip
-    speed = measured_speed(encoder, trunk, data, fit_settings(request, draft))
-    per_epoch = trunk.windows.tokens * reads_per_epoch(folds) / speed
-    epochs = asked
-    if request.time_budget_s is not None:
-        left = max(0.0, request.time_budget_s - spent) * _RESERVE
-        epochs = int(np.clip(left // max(per_epoch, 1e-9), 1, asked))
+    rate = request.tuning().learning_rate if request.learning_rate == "auto" else request.learning_rate
     return Plan(
-        folds, epochs, trunk.depth, trunk.pooled, draft.max_tokens, rate, batch,
-        round(speed, 1), round(spent + per_epoch * epochs / _RESERVE, 1), epochs < asked, data.digest,
+        folds, asked, trunk.depth, trunk.pooled, window_tokens(request, encoder), rate, batch, 0.0, 0.0, False, data.digest,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.catalog import DEFAULT, CatalogSettings
+from models.encoder.tuning import Method, Tuning, tuning_for
 from models.scheme import Scheme
 from models.training.errors import TrainingRefusedError
 from models.training.loss_request import CrossEntropy, LossRequest
@@ -40,14 +41,18 @@ class TrainRequest(BaseModel):
     """`Scheme.to_document` of the labels' columns."""
     base_model: str = Field(default=DEFAULT, min_length=1, max_length=500)
     """A catalog name, or the path of a folder the operator allows."""
-    method: Literal["lora", "probe"] = "lora"
-    """LoRA on the upper layers, or only a head on the frozen encoder."""
+    method: Method = "lora"
+    """What is trained above the trunk: LoRA, rank-stabilised LoRA, LoRA on a 4-bit base, every weight, or only a head."""
     folds: Auto | Annotated[int, Field(ge=2, le=20)] = "auto"
     epochs: Auto | Annotated[int, Field(ge=1, le=100)] = "auto"
     """At most so many; early stopping may take fewer."""
     trained_layers: Auto | Annotated[int, Field(ge=1, le=48)] = "auto"
-    """Layers above the cached trunk that get LoRA."""
+    """Layers above the cached trunk that are trained."""
     lora_rank: int = Field(default=16, ge=1, le=256)
+    lora_alpha: Auto | Annotated[float, Field(gt=0, le=1024)] = "auto"
+    """LoRA's scaling is alpha / rank, of rslora alpha / √rank."""
+    target_modules: Auto | tuple[str, ...] = "auto"
+    """Linears of a layer that get LoRA, by name or the end of it (`models.families`); auto: every linear."""
     learning_rate: Auto | Annotated[float, Field(gt=0, le=0.1)] = "auto"
     loss: LossRequest = Field(default_factory=CrossEntropy)
     """Which loss, and the numbers that belong to it."""
@@ -78,8 +83,20 @@ class TrainRequest(BaseModel):
     """Tokens of a window."""
     memory_bytes: Auto | Annotated[int, Field(ge=0)] = "auto"
     """Activations of the trunk kept in RAM; more goes to a file."""
+    fold_overrides: tuple[dict[str, Any], ...] | None = None
+    """Per fold the fields that differ for it: what a search chose by that fold's own inner split (models.training.members)."""
+    final_epochs: int | None = Field(default=None, ge=0, le=100)
+    """Epochs of the final fit; None: the median of the folds' best."""
+    search: dict[str, Any] | None = None
+    """The search that chose the settings, as the report shows it (models.training.search_report)."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     catalog: Catalog = Field(default_factory=Catalog)
+
+    def tuning(self) -> Tuning:
+        """Method, rank, alpha and targets as fits take them."""
+        alpha = None if self.lora_alpha == "auto" else self.lora_alpha
+        targets = () if self.target_modules == "auto" else self.target_modules
+        return tuning_for(self.method, self.lora_rank, alpha, targets)
 
     def parsed_scheme(self) -> Scheme:
         """The scheme as values.

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 
 from models.adapters.folder import MANIFEST, publish, verify
-from models.catalog import locate
 from models.data.folds import assign_folds
 from models.data.near_duplicates import content_digests, signatures
-from models.encoder.load import Encoder, load_encoder
+from models.encoder.load import Encoder
 from models.encoder.tokens import tokenize
 from models.encoder.trunk import DEFAULT_MEMORY, Trunk, build_trunk, text_means
 from models.evaluation.energy import energy_since, start_meter
 from models.training.assemble import held_out, reload_check, report_of, write_adapter
+from models.training.base import load_base
 from models.training.checkpoint import save_folder
-from models.training.errors import TrainingRefusedError
 from models.training.fit import Signals
 from models.training.fold import (
     Material,
@@ -33,6 +32,8 @@ from models.training.fold import (
     write_result,
 )
 from models.training.inputs import TrainingSet, read_inputs
+from models.training.members import member_material
+from models.training.memory import is_out_of_memory, refusal
 from models.training.plan import (
     MOST_WINDOWS,
     RECIPE,
@@ -46,6 +47,7 @@ from models.training.plan import (
     window_tokens,
 )
 from models.training.progress import Event, Progress
+from models.training.request import read_request
 from models.training.wide import count_vocabulary
 
 
@@ -69,10 +71,25 @@ def train(
         The adapter's manifest.
 
     Raises:
-        TrainingRefusedError: the request or the labels cannot be trained on.
+        TrainingRefusedError: the request or the labels cannot be trained on, or memory is full (`out-of-memory`).
         ModelUnavailableError: the base model cannot be had.
         TrainingStoppedError: `should_stop` said so; call again to resume.
     """
+    try:
+        return _train(input_dir, work_dir, output_dir, emit, should_stop)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise refusal(error, read_request(Path(input_dir) / "request.json")) from error
+
+
+def _train(
+    input_dir: Path | str,
+    work_dir: Path | str,
+    output_dir: Path | str,
+    emit: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+) -> dict[str, Any]:
     began = time.monotonic()
     work, output = Path(work_dir), Path(output_dir)
     work.mkdir(parents=True, exist_ok=True)
@@ -91,7 +108,7 @@ def train(
     plan = _plan(work, encoder, trunk, data, folds, time.monotonic() - began)
     progress.event("estimate", **plan.to_document())
     progress.total = planned_tokens(trunk, plan)
-    material, terms = _material(encoder, trunk, data, plan)
+    material, terms = make_material(encoder, trunk, data, plan)
     results = [_fold(material, plan, fold, work, progress) for fold in range(plan.folds)]
     final = _final(material, plan, results, work, progress)
     progress.enter("calibration")
@@ -144,13 +161,7 @@ def planned_tokens(trunk: Trunk, plan: Plan) -> int:
 
 
 def _load(data: TrainingSet) -> Encoder:
-    request = data.request
-    try:
-        return load_encoder(locate(request.base_model, request.catalog.settings()), request.device)
-    except ValueError as error:
-        raise TrainingRefusedError(
-            getattr(error, "code", "device-unavailable"), "base_model", str(error)
-        ) from error
+    return load_base(data.request)
 
 
 def _trunk(encoder: Encoder, data: TrainingSet, work: Path, progress: Progress) -> Trunk:
@@ -185,9 +196,10 @@ def _plan(work: Path, encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: 
     return plan
 
 
-def _material(
+def make_material(
     encoder: Encoder, trunk: Trunk, data: TrainingSet, plan: Plan
 ) -> tuple[Material, tuple[str, ...]]:
+    """What the folds share, and the terms that the columns of its counts stand for."""
     terms, counts = count_vocabulary(data.texts)
     return Material(
         data=data,
@@ -208,10 +220,11 @@ def _fold(material: Material, plan: Plan, fold: int, work: Path, progress: Progr
     if not (work / f"member-{name}").exists():
         split = split_fold(material, fold)
         progress.event("fold_started", folds=plan.folds, **split.to_document())
+        own, own_plan = member_material(material, plan, fold)
         _keep(
             work,
             name,
-            run_fold(material, fold, split, work, _signals(name, plan, progress)),
+            run_fold(own, fold, split, work, _signals(name, own_plan, progress)),
             progress,
         )
     result = read_result(work / f"member-{name}")
@@ -227,7 +240,8 @@ def _final(
 ) -> MemberResult:
     progress.enter("final fit")
     if not (work / "member-final").exists():
-        epochs = int(np.median([result.facts["best_epoch"] for result in results]))
+        asked = material.data.request.final_epochs
+        epochs = asked if asked is not None else int(np.median([result.facts["best_epoch"] for result in results]))
         result = run_final(material, epochs, work, _signals("final", plan, progress))
         _keep(work, "final", result, progress)
     return read_result(work / "member-final")
@@ -246,4 +260,7 @@ def _signals(name: str, plan: Plan, progress: Progress) -> Signals:
         progress.event("epoch", member=name, epochs=plan.epochs, **entry)
         progress.event("checkpoint", member=name, complete=False, epoch=entry["epoch"])
 
-    return Signals(epoch_done, progress.add, progress.should_stop)
+    def event(kind: str, details: dict[str, Any]) -> None:
+        progress.event(kind, **details)
+
+    return Signals(epoch_done, progress.add, progress.should_stop, event)

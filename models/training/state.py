@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from models.adapters.head import Head
 from models.adapters.member import cpu_state
 from models.encoder.load import Encoder
-from models.encoder.lora import lora_state
 from models.encoder.trunk import Trunk
+from models.encoder.tuning import tuned_state
 from models.training.memory import MicroBatches
 
 
@@ -62,11 +62,8 @@ _PLAIN = (
 
 
 def best_weights(run: Run, encoder: Encoder, trunk: Trunk) -> dict[str, dict[str, Tensor]]:
-    """The LoRA and head tensors of a run as they are now: copies, fp32 on the CPU."""
-    lora = {
-        name: value.clone() for name, value in lora_state(run.upper, encoder.layer_path, trunk.depth).items()
-    }
-    return {"lora": lora, "head": cpu_state(run.head)}
+    """What a run has trained as it is now, above the trunk and of the head: copies, fp32 on the CPU."""
+    return {"upper": tuned_state(encoder, run.upper, trunk.depth), "head": cpu_state(run.head)}
 
 
 def _trained(run: Run) -> dict[str, Tensor]:

@@ -12,19 +12,21 @@ from models.adapters.head import Head, Pooling
 from models.encoder.batches import Rows
 from models.encoder.load import Encoder
 from models.encoder.trunk import Trunk
+from models.encoder.tuning import Tuning
 from models.scheme import MISSING, YES, Labels
 from models.training.linear import Linear, fit_linear
 from models.training.loss import Loss, asked_weights, trainable
 from models.training.loss_request import CrossEntropy, LossRequest
 
 HEAD_HIDDEN = 64
+HEAD_RATE = 0.3
+"""The head's share of LoRA's default rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
     """How members are fitted; the same for all of them."""
 
-    rank: int
     learning_rate: float
     epochs: int
     """At most so many."""
@@ -32,14 +34,15 @@ class FitSettings:
     """Epochs without improvement after which a fit with an inner split ends."""
     batch_tokens: int
     """Tokens of an optimizer step."""
-    lora: bool = True
+    tuning: Tuning = field(default_factory=Tuning)
+    """What is trained above the trunk."""
     head_hidden: int = HEAD_HIDDEN
     dropout: float = 0.1
     """Of the head."""
     lora_dropout: float = 0.0
     """Of what goes into LoRA."""
-    head_rate: float = 0.3
-    """Learning rate of the head as a share of LoRA's: it starts where logistic regression ended."""
+    head_rate: float = HEAD_RATE
+    """Learning rate of the head as a share of the layers': it starts where logistic regression ended."""
     weight_decay: float = 0.0
     """Of AdamW, for matrices only."""
     warm_up: float = 0.06
