@@ -1,0 +1,92 @@
+"""One uploaded file: which reader takes it, or what to do about it. Archives are unpacked to their files."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from models.documents.bombs import refuse_bomb
+from models.documents.docx import OLE, read_docx
+from models.documents.pdf import read_pdf
+from models.documents.plain import read_plain
+from models.documents.values import Document, DocumentRefusedError, Limits
+
+PLAIN = frozenset({".txt", ".text", ".md"})
+ROWS = frozenset({".jsonl", ".csv"})
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file is a zip of files."""
+    return _suffix(name) == ".zip"
+
+
+def has_rows(name: str) -> bool:
+    """Whether a file has rows of texts and summaries (JSONL or CSV)."""
+    return _suffix(name) in ROWS
+
+
+def read_document(content: bytes, name: str, limits: Limits) -> Document:
+    """A PDF, DOCX or plain text file as text. PDF and Word files are known by how they begin, whatever their name.
+
+    Raises:
+        DocumentRefusedError: it cannot be read; code and words say why.
+    """
+    if not content.strip():
+        raise DocumentRefusedError("document-empty", name, "the file is empty. Leave it out.")
+    if len(content) > limits.bytes:
+        raise DocumentRefusedError(
+            "document-too-large",
+            name,
+            f"{len(content):,} bytes, more than the {limits.bytes:,} allowed. Split it.",
+        )
+    suffix = _suffix(name)
+    if b"%PDF-" in content[:1024] or suffix == ".pdf":
+        return read_pdf(content, name, limits)
+    if suffix == ".docx" or content.startswith(OLE):
+        return read_docx(content, name, limits)
+    if suffix in PLAIN:
+        return read_plain(content, name, limits)
+    raise DocumentRefusedError(
+        "document-kind-unknown",
+        name,
+        f"files named {suffix or 'without an ending'} are not read. Send PDF, DOCX or TXT, or JSONL or CSV of texts with summaries.",
+    )
+
+
+def unpacked(content: bytes, name: str, limits: Limits) -> Iterator[tuple[str, bytes]]:
+    """The files of a zip as (path inside it, content), sorted by path; folders and hidden files are passed over.
+
+    Raises:
+        DocumentRefusedError: corrupt, encrypted, empty, a bomb, or more files than allowed.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            refuse_bomb(archive, name, limits)
+            members = sorted(member.filename for member in archive.infolist() if _wanted(member))
+            if not members:
+                raise DocumentRefusedError("document-empty", name, "the archive holds no files.")
+            if len(members) > limits.files:
+                raise DocumentRefusedError(
+                    "document-too-large",
+                    name,
+                    f"{len(members):,} files, more than the {limits.files:,} allowed. Send several archives.",
+                )
+            for member in members:
+                yield member, archive.read(member)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+        if isinstance(error, DocumentRefusedError):
+            raise
+        raise DocumentRefusedError(
+            "document-corrupt", name, "the archive is damaged: make it again as a plain .zip."
+        ) from None
+
+
+def _wanted(member: zipfile.ZipInfo) -> bool:
+    parts = PurePosixPath(member.filename).parts
+    return not member.is_dir() and not any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.casefold()

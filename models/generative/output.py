@@ -1,0 +1,151 @@
+"""From a fitted model to an adapter folder: weights, report, manifest, reload check in a fresh process, publication."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.adapters.folder import MANIFEST, finish, publish, verify
+from models.generative.causal import hidden_states
+from models.generative.inputs import Documents
+from models.generative.load import Base, output_layer
+from models.generative.lora import write_lora
+from models.generative.request import PREFIXES
+from models.training.errors import TrainingRefusedError
+
+_PACKAGES = ("remand", "torch", "transformers", "peft", "numpy", "tokenizers", "bitsandbytes", "rouge-score")
+_CHECK_SECONDS = 1800
+_CHECK_TOKENS = 32
+_TASK_TYPES = {"causal": "CAUSAL_LM", "summarize": "SEQ_2_SEQ_LM"}
+
+
+def write_adapter(
+    folder: Path, base: Base, given: Documents, reading: Mapping[str, Any], report: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write every file of the adapter into an empty folder; its manifest.
+
+    Args:
+        reading: what inference has to do as training did, such as the block's tokens or the prefix.
+    """
+    request = given.request
+    state = {name: value.detach().float().cpu() for name, value in base.trained.items()}
+    write_lora(folder, state, {
+        "base_model_name_or_path": base.name, "task_type": _TASK_TYPES[request.task], "r": request.lora_rank,
+        "method": request.method, "target_modules": base.targets,
+    })  # fmt: skip
+    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    return finish(folder, {
+        "task": request.task,
+        "option_keys": [],
+        "base": {
+            "name": base.name,
+            "revision": request.catalog.revisions.get(base.name),
+            "sha256": base.sha256,
+            "family": base.family,
+        },
+        "members": ["final"],
+        "method": request.method,
+        "lora_rank": request.lora_rank,
+        "reading": dict(reading),
+        "seed": request.seed,
+        "input_digest": given.digest,
+        "versions": versions(),
+    })  # fmt: skip
+
+
+def reading_of(given: Documents, block_tokens: int) -> dict[str, Any]:
+    """What inference has to do as training did."""
+    request = given.request
+    if request.task == "causal":
+        return {"block_tokens": block_tokens}
+    return {
+        "style": request.style,
+        "prefix": PREFIXES[request.style],
+        "max_input_tokens": request.max_input_tokens,
+        "max_target_tokens": request.max_target_tokens,
+    }
+
+
+def published(output: Path, digest: str) -> dict[str, Any] | None:
+    """The manifest of the adapter that an earlier call on the same input has published; None where there is none.
+
+    Raises:
+        FileExistsError: the folder holds anything else.
+    """
+    if not output.exists() or not any(output.iterdir()):
+        return None
+    if (output / MANIFEST).is_file():
+        manifest = verify(output)
+        if manifest.get("input_digest") == digest:
+            return manifest
+    raise FileExistsError(f"{output} is not empty; name another output folder or empty it")
+
+
+def deliver(draft: Path, output: Path, base: Base, work: Path) -> float:
+    """Check a written adapter in a fresh process and publish it; the largest difference of a logit."""
+    difference = reload_check(draft, base, work)
+    publish(draft, output)
+    shutil.rmtree(draft)
+    return difference
+
+
+def reload_check(folder: Path, base: Base, work: Path) -> float:
+    """Load base and adapter in a fresh process by transformers and peft alone, and compare logits.
+
+    Raises:
+        TrainingRefusedError: the fresh process answers otherwise, so the adapter must not be used.
+    """
+    ids = np.random.default_rng(0).integers(0, base.vocabulary, _CHECK_TOKENS).astype(np.int32)
+    expected = work / "reload.npz"
+    np.savez(expected, ids=ids, logits=_logits(base, ids))
+    four_bit = bool(getattr(base.model, "is_loaded_in_4bit", False))
+    command = [
+        sys.executable, "-m", "models.generative.verify", str(folder), "--base", str(base.path),
+        "--expected", str(expected), "--device", str(base.device), "--dtype", str(base.dtype).removeprefix("torch."),
+        *(["--four-bit"] if four_bit else []),
+    ]  # fmt: skip
+    root = Path(__file__).parents[2]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, cwd=root
+        )
+    finally:
+        expected.unlink()
+    if done.returncode != 0:
+        raise TrainingRefusedError(
+            "reload-check-failed",
+            "adapter",
+            f"the adapter failed its reload check: {done.stderr.strip()[-500:]}",
+        )
+    return float(json.loads(done.stdout.splitlines()[-1])["largest_difference"])
+
+
+def versions() -> dict[str, str]:
+    """Python's and the packages' versions."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@torch.no_grad()
+def _logits(base: Base, ids: np.ndarray[Any, np.dtype[np.int32]]) -> Any:
+    """float32 (tokens, vocabulary); for an encoder-decoder of the same ids as input and as output."""
+    if base.family in {"llama", "gptj"}:
+        states = hidden_states(base, ids, [len(ids)])
+        return output_layer(base.model)[1](states).float().cpu().numpy()
+    row = torch.from_numpy(ids.astype(np.int64)).to(base.device).unsqueeze(0)
+    return base.model(input_ids=row, decoder_input_ids=row, use_cache=False).logits[0].float().cpu().numpy()
