@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from app.adapters import routes as adapters
 from app.corpora import import_routes as imports
 from app.corpora import routes as corpora
+from app.corpora import sample_routes as samples
 from app.corpora import text_routes as texts
 from app.http import access_routes, health
 from app.http.answers import install_problem_answers
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     access_routes.router,
     corpora.router,
     texts.router,
+    samples.router,
     imports.router,
     imports.jobs,
     inference.router,

@@ -1,9 +1,9 @@
-"""What the API says and takes about corpora, schemes, texts and samples."""
+"""What the API says and takes about corpora, schemes and texts."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
@@ -216,32 +216,6 @@ class TextDetail(TextAnswer):
 
     content: str
     versions: list[VersionAnswer]
-
-
-class SampleRequest(RequestModel):
-    """A random sample to draw and record."""
-
-    size: int = Field(
-        ge=1, le=1_000_000, description="Number of texts; all of them when there are fewer.", examples=[500]
-    )
-    seed: int = Field(
-        0, ge=0, le=2**62, description="The same seed over the same texts draws the same sample."
-    )
-    method: Literal["random"] = "random"
-
-
-class SampleAnswer(AnswerModel):
-    """A recorded sample: simple random sampling without replacement."""
-
-    id: str
-    corpus_id: str
-    method: str
-    seed: int
-    size: int
-    frame: int = Field(description="Number of texts it was drawn from.")
-    inclusion_probability: float = Field(description="Of every text: size over frame.")
-    text_ids: list[str]
-    created_at: datetime
 
 
 def corpus_answer(corpus: Corpus) -> CorpusAnswer:

@@ -1,18 +1,16 @@
-"""SQL of texts and samples: listing by keyset with filters, one text with its history, random samples."""
+"""SQL of texts: listing by keyset with filters, one text with its history; and a sample by its id."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.engine import RowMapping
 
-from app.db.session import AnySession, WriteSession
+from app.db.session import AnySession
 from app.db.tables import Sample
-from app.http.problems import Conflict, Invalid
-from app.ids import new_id
+from app.http.problems import Invalid
 
 _COLUMNS = """
     t.id, t.external_id, v.version, length(v.content) AS characters, t.given_split, t.groups, t.metadata,
@@ -69,33 +67,6 @@ def pairs(given: Sequence[str], field: str) -> Mapping[str, str]:
             )
         found[key] = value
     return found
-
-
-def draw_sample(session: WriteSession, corpus_id: str, size: int, seed: int) -> tuple[Sample, int]:
-    """Draw and record a simple random sample without replacement; gives it and the number of texts it was drawn from.
-
-    Conflict when the corpus has no texts.
-    """
-    frame = list(
-        session.scalars(text("SELECT id FROM texts WHERE corpus_id = :id ORDER BY id"), {"id": corpus_id})
-    )
-    if not frame:
-        raise Conflict("The corpus has no texts yet: import some first.", slug="no-texts")
-    drawn = sorted(random.Random(seed).sample(frame, min(size, len(frame))))  # noqa: S311  # reproducible, not secret
-    probability = len(drawn) / len(frame)
-    sample = Sample(
-        id=new_id("smp"),
-        corpus_id=corpus_id,
-        method="random",
-        seed=seed,
-        text_ids=drawn,
-        inclusion=[probability] * len(drawn),
-        report={"frame": len(frame)},
-    )
-    session.add(sample)
-    session.flush()
-    session.refresh(sample)
-    return sample, len(frame)
 
 
 def get_sample(session: AnySession, corpus_id: str, sample_id: str) -> Sample | None:

@@ -1,31 +1,27 @@
-"""/corpora/{id}/texts and /corpora/{id}/samples."""
+"""/corpora/{id}/texts."""
 
 from __future__ import annotations
 
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from sqlalchemy.engine import RowMapping
 
 from app.corpora.queries import corpus_for
 from app.corpora.routes import CorpusRef
 from app.corpora.schemas import (
-    SampleAnswer,
-    SampleRequest,
     TextAnswer,
     TextDetail,
     TextListing,
     VersionAnswer,
 )
-from app.corpora.text_queries import draw_sample, get_sample, get_text, list_texts, pairs, text_versions
-from app.db.tables import Sample
-from app.http.database import ReadDB, WriteDB
+from app.corpora.text_queries import get_text, list_texts, pairs, text_versions
+from app.http.database import ReadDB
 from app.http.documented import problems
-from app.http.idempotency import Idempotent
 from app.http.paging import Page, decode_cursor, encode_cursor
 from app.http.problems import NotFound
-from app.http.security import Admin, Reader
+from app.http.security import Reader
 from app.ids import number_of, numbered
 
 router = APIRouter(prefix="/corpora/{corpus_id}", tags=["corpora"])
@@ -70,51 +66,8 @@ def text_(
     return TextDetail(**_fields(row), content=row["content"], versions=history)
 
 
-@router.post(
-    "/samples",
-    status_code=201,
-    summary="Draw a random sample",
-    response_model=SampleAnswer,
-    responses=problems(404, 409, 413, 422),
-)
-def make_sample(
-    corpus_id: CorpusRef, body: SampleRequest, caller: Admin, db: WriteDB, idempotent: Idempotent
-) -> Response:
-    """Draws texts by simple random sampling without replacement and records them with their inclusion probability."""
-    corpus = corpus_for(db, corpus_id, caller)
-    sample, frame = draw_sample(db, corpus.id, body.size, body.seed)
-    answer = _sample(sample, frame).model_dump(mode="json")
-    return idempotent.store(201, answer, {"Location": f"/corpora/{corpus.id}/samples/{sample.id}"})
-
-
-@router.get("/samples/{sample_id}", summary="One sample", responses=problems(404))
-def sample_(
-    corpus_id: CorpusRef, sample_id: Annotated[str, Path(max_length=100)], caller: Reader, db: ReadDB
-) -> SampleAnswer:
-    """A recorded sample."""
-    corpus = corpus_for(db, corpus_id, caller)
-    sample = get_sample(db, corpus.id, sample_id)
-    if sample is None:
-        raise NotFound(f"The corpus has no sample {sample_id!r}.", field="sample_id")
-    return _sample(sample, int(sample.report.get("frame", len(sample.text_ids))))
-
-
 def _fields(row: RowMapping) -> dict[str, object]:
     return {
         **{name: row[name] for name in TextAnswer.model_fields if name != "id"},
         "id": numbered("txt", row["id"]),
     }
-
-
-def _sample(sample: Sample, frame: int) -> SampleAnswer:
-    return SampleAnswer(
-        id=sample.id,
-        corpus_id=sample.corpus_id,
-        method=sample.method,
-        seed=sample.seed,
-        size=len(sample.text_ids),
-        frame=frame,
-        inclusion_probability=len(sample.text_ids) / frame,
-        text_ids=[numbered("txt", number) for number in sample.text_ids],
-        created_at=sample.created_at,
-    )

@@ -29,6 +29,8 @@ def uncertainty(probabilities: NDArray[np.float32], scheme: Scheme, measure: Mea
         doubts[known, place] = (_entropy if measure == "entropy" else _closeness)(answers[known])
     told = np.isfinite(doubts)
     result = np.full(len(probabilities), np.nan)
+    if not told.any():
+        return result
     some = told.any(axis=1)
     if measure == "entropy":
         result[some] = np.nansum(doubts[some], axis=1) / told[some].sum(axis=1)

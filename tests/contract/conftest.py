@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from tests.api import bearer
 from tests.conftest import database_url
 from tests.imports import Imports
+from tests.samples import draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _running() -> Iterator[Api]:
         job = Imports(client, engine, "letters").send(
             "id,text,case,coder,remorse,youth\n1,I am sorry.,c1,kim,1,0\n2,I was young.,c2,lee,0,1\n3,,c3,kim,1,1\n"
         )
-        sample = client.post("/corpora/letters/samples", json={"size": 1}).json()
+        sample = draw(client, "letters", size=1)
         text = client.get("/corpora/letters/texts").json()["items"][0]
         known = {
             "corpus_id": "letters",

@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Double,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     SmallInteger,
     UniqueConstraint,
@@ -191,14 +193,25 @@ class LabelSnapshot(Base):
 
 
 class Sample(Base):
-    """A recorded sample of texts for training or labelling, with its inclusion probabilities."""
+    """A recorded sample of texts for training or labelling, with its inclusion probabilities. The three arrays are parallel."""
 
     __tablename__ = "samples"
+    __table_args__ = (Index("ix_samples_listing", "corpus_id", "created_at", "id"),)
     id: Mapped[Identifier]
     corpus_id: Mapped[str] = mapped_column(ForeignKey("corpora.id", ondelete="CASCADE"))
     method: Mapped[str]
+    """The strategy: `stratified`, `random`, `uncertainty`, `diversity`, `uncertain_diverse`."""
     seed: Mapped[int] = mapped_column(BigInteger)
     text_ids: Mapped[Any] = mapped_column(ARRAY(BigInteger))
-    inclusion: Mapped[list[float]]
+    inclusion: Mapped[Any] = mapped_column(ARRAY(Double))
+    """π of each text by the design; NULL where it was picked for its score: no chance was involved."""
     report: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     created_at: Mapped[Created]
+    strata: Mapped[Any] = mapped_column(ARRAY(Integer), nullable=True)
+    """Stratum of each text, its place in `report.strata`; NULL where the design has none."""
+    frame_size: Mapped[int]
+    """Texts it was drawn from."""
+    spec: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """The request, as it was sent."""
+    snapshot_id: Mapped[str | None] = mapped_column(ForeignKey("label_snapshots.id", ondelete="SET NULL"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), unique=True)

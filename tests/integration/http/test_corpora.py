@@ -1,4 +1,4 @@
-"""Corpora, schemes, texts and samples over HTTP."""
+"""Corpora, schemes and texts over HTTP."""
 
 from __future__ import annotations
 
@@ -156,18 +156,6 @@ def test_one_text(letters: TestClient, engine: Engine) -> None:
         assert letters.get(f"/corpora/letters/texts/{wrong}").status_code == 404
     letters.post("/corpora", json={"name": "other"})
     assert letters.get(f"/corpora/other/texts/{listed['id']}").status_code == 404
-
-
-def test_samples_are_recorded(letters: TestClient, engine: Engine) -> None:
-    """The same seed draws the same texts; the inclusion probability is size over frame."""
-    assert letters.post("/corpora/letters/samples", json={"size": 5}).status_code == 409
-    _insert_texts(engine, 20)
-    made = letters.post("/corpora/letters/samples", json={"size": 5, "seed": 7})
-    assert (made.status_code, made.json()["frame"], made.json()["inclusion_probability"]) == (201, 20, 0.25)
-    assert letters.get(made.headers["location"]).json() == made.json()
-    again = letters.post("/corpora/letters/samples", json={"size": 5, "seed": 7}).json()
-    assert again["text_ids"] == made.json()["text_ids"]
-    assert letters.get("/corpora/letters/samples/smp_none").status_code == 404
 
 
 def _insert_texts(engine: Engine, number: int) -> None:
