@@ -14,9 +14,25 @@ from app.jobs.queries import create_job
 SCHEMA = "optuna"
 """Optuna's tables have a schema of their own: its migrations use Alembic's default version table, as ours do."""
 
-_ORPHANS = f"SELECT s.study_id FROM {SCHEMA}.studies s WHERE NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = split_part(s.study_name, '/', 1))"
-_OF_TRIALS = ("trial_heartbeats", "trial_intermediate_values", "trial_params", "trial_system_attributes", "trial_user_attributes", "trial_values")  # fmt: skip
-_OF_STUDIES = ("trials", "study_directions", "study_system_attributes", "study_user_attributes", "studies")
+_ORPHANS = """
+    SELECT s.study_id FROM optuna.studies s
+    WHERE NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = split_part(s.study_name, '/', 1))
+    """
+_OF_THEM = "trial_id IN (SELECT trial_id FROM optuna.trials WHERE study_id = ANY(:studies))"
+_REMOVALS = (
+    f"DELETE FROM optuna.trial_heartbeats WHERE {_OF_THEM}",  # noqa: S608  # constants, here and below
+    f"DELETE FROM optuna.trial_intermediate_values WHERE {_OF_THEM}",  # noqa: S608
+    f"DELETE FROM optuna.trial_params WHERE {_OF_THEM}",  # noqa: S608
+    f"DELETE FROM optuna.trial_system_attributes WHERE {_OF_THEM}",  # noqa: S608
+    f"DELETE FROM optuna.trial_user_attributes WHERE {_OF_THEM}",  # noqa: S608
+    f"DELETE FROM optuna.trial_values WHERE {_OF_THEM}",  # noqa: S608
+    "DELETE FROM optuna.trials WHERE study_id = ANY(:studies)",
+    "DELETE FROM optuna.study_directions WHERE study_id = ANY(:studies)",
+    "DELETE FROM optuna.study_system_attributes WHERE study_id = ANY(:studies)",
+    "DELETE FROM optuna.study_user_attributes WHERE study_id = ANY(:studies)",
+    "DELETE FROM optuna.studies WHERE study_id = ANY(:studies)",
+)
+"""Optuna's foreign keys do not cascade."""
 _LOCK = 7_266_266_264
 
 
@@ -34,7 +50,7 @@ def part_jobs(session: AnySession, parent_id: str, role: str) -> dict[int, Job]:
         .order_by(JobPart.number)
         .execution_options(populate_existing=True)
     )
-    return {number: job for number, job in session.execute(query)}
+    return dict(session.execute(query).tuples())
 
 
 def trial_page(session: AnySession, search_id: str, after: int, limit: int) -> Sequence[tuple[int, Job]]:
@@ -65,22 +81,10 @@ def make_part(
 
 def remove_orphaned_studies(session: WriteSession) -> int:
     """Remove what Optuna knows of searches that are gone; gives the number of studies."""
-    connection = session.connection()
-    if connection.execute(text(f"SELECT to_regclass('{SCHEMA}.trials')")).scalar_one() is None:
+    if session.execute(text("SELECT to_regclass('optuna.trials')")).scalar_one() is None:
         return 0
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    studies = list(connection.execute(text(_ORPHANS)).scalars())
-    if not studies:
-        return 0
-    for table in _OF_TRIALS:
-        of_them = f"SELECT trial_id FROM {SCHEMA}.trials WHERE study_id = ANY(:studies)"
-        connection.execute(
-            text(f"DELETE FROM {SCHEMA}.{table} WHERE trial_id IN ({of_them})"),
-            {"studies": studies},  # noqa: S608  # constants
-        )
-    for table in _OF_STUDIES:
-        connection.execute(
-            text(f"DELETE FROM {SCHEMA}.{table} WHERE study_id = ANY(:studies)"),
-            {"studies": studies},  # noqa: S608  # constants
-        )
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    studies = list(session.execute(text(_ORPHANS)).scalars())
+    for statement in _REMOVALS if studies else ():
+        session.execute(text(statement), {"studies": studies})
     return len(studies)
