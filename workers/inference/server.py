@@ -20,7 +20,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from workers.inference.adapter_reader import AdapterReader
 from workers.inference.engine import EngineBrokenError, EngineStoppedError
+from workers.inference.explain import ExplanationAbandonedError
+from workers.inference.explain_wire import explain_request
 from workers.inference.metrics import Metrics
 from workers.inference.queue import QueueClosedError, QueueFullError
 from workers.inference.reading import Plan
@@ -62,6 +65,7 @@ def create_server(
         "/classify": routes.classify,
         "/bulk": routes.bulk,
         "/embed": routes.embed,
+        "/explain": routes.explain,
         "/summarize": routes.summarize,
         "/load": routes.load,
     }
@@ -74,6 +78,7 @@ def create_server(
             yield
         finally:
             service.engine.stop()
+            service.explanations.close()
             service.tokenizers.shutdown(wait=False, cancel_futures=True)
 
     async def page(_: Request) -> Response:
@@ -133,6 +138,16 @@ class Routes:
         outcome = await respond(self._service, self._service.bases.get(asked.base), question, _gone(request))
         assert outcome.answer.embeddings is not None
         return _binary([outcome.answer.embeddings.astype(asked.dtype)], outcome)
+
+    async def explain(self, request: Request) -> Response:
+        """What in each text speaks for and against its options, as JSON."""
+        asked = explain_request(body_of(await request.body()))
+        reader = await self._service.adapters.get(asked.adapter)
+        if not isinstance(reader, AdapterReader):
+            raise BadRequestError("this adapter has no layers that could be explained")
+        service = self._service
+        results = await service.explanations.answer(service.queue, reader.adapter, asked, _gone(request))
+        return _json({"adapter": asked.adapter, "results": results})
 
     async def summarize(self, request: Request) -> Response:
         """The sentences that stand for a text, with their character offsets."""
@@ -242,7 +257,7 @@ def _guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handl
 async def _answered(handler: Handler, request: Request) -> Response:
     try:
         return await handler(request)
-    except CallerGoneError:
+    except (CallerGoneError, ExplanationAbandonedError):
         return Response(status_code=CLIENT_GONE)
     except QueueFullError as error:
         return _error(503, "queue-full", str(error), {"Retry-After": str(math.ceil(error.retry_after))})

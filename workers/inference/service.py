@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workers.inference.engine import Engine
+from workers.inference.explain import Explanations
 from workers.inference.queue import LaneQueue
 from workers.inference.reading import Answer, Plan, Prepared, Reader, Results
 from workers.inference.residents import Residents
@@ -34,6 +35,7 @@ class Service:
     bases: Residents[Reader]
     """By name, for embeddings."""
     tokenizers: ThreadPoolExecutor
+    explanations: Explanations = field(default_factory=Explanations)
 
 
 @dataclass(slots=True)

@@ -17,10 +17,11 @@ TokenIds = NDArray[np.int32]
 
 
 class Lane(IntEnum):
-    """Interactive requests always go first; bulk ones (relabelling) fill the time between them."""
+    """Interactive requests always go first, then a piece of an explanation; bulk ones (relabelling) fill the time between them."""
 
     INTERACTIVE = 0
-    BULK = 1
+    EXPLANATION = 1
+    BULK = 2
 
 
 class Runner(Protocol):
