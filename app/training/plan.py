@@ -11,6 +11,7 @@ from app.corpora.text_queries import get_sample
 from app.db.session import AnySession
 from app.http.problems import Invalid
 from app.training.rules import Selection, select
+from app.training.sample_schemas import InlineSample
 from app.training.schemas import TrainJobRequest
 from models.scheme import Labels, Scheme
 
@@ -34,14 +35,14 @@ def selection_for(
                 f"No text has the given split {unknown[0]!r}.", field="/splits", slug="unknown-split"
             )
         among &= np.isin(np.array([split or "" for split in splits]), request.splits)
-    if request.sample is not None:
+    if isinstance(request.sample, str):
         sample = get_sample(session, corpus_id, request.sample)
         if sample is None:
             raise Invalid(
                 f"The corpus has no sample {request.sample!r}.", field="/sample", slug="unknown-sample"
             )
         among &= np.isin(text_ids, sample.text_ids)
-    return select(
+    selection = select(
         scheme,
         values,
         external_ids,
@@ -50,3 +51,11 @@ def selection_for(
         limit=request.limit,
         seed=request.seed,
     )
+    if isinstance(request.sample, InlineSample) and request.sample.size > len(selection.rows):
+        raise Invalid(
+            f"A sample of {request.sample.size:,} is asked for, and {len(selection.rows):,} labelled texts may be used: ask for fewer.",
+            field="/sample/size",
+            slug="sample-too-large",
+            rows=len(selection.rows),
+        )
+    return selection

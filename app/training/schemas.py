@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from app.corpora.schemas import Key
 from app.http.schemas import AnswerModel, RequestModel
 from app.training.recipe_schemas import CrossEntropyLoss, LossSettings
+from app.training.sample_schemas import InlineSample
 from app.training.search_schemas import SearchRequest
 from models.catalog import DEFAULT
 
@@ -81,8 +82,10 @@ class TrainJobRequest(RequestModel):
     splits: list[Annotated[str, StringConstraints(max_length=200)]] | None = Field(
         None, min_length=1, max_length=50, description="Only texts of these given splits."
     )
-    sample: Annotated[str, StringConstraints(max_length=100)] | None = Field(
-        None, description="Only texts of this recorded sample (smp_…)."
+    sample: Annotated[str, StringConstraints(max_length=100)] | InlineSample | None = Field(
+        None,
+        description="Only texts of this recorded sample (smp_…); or a sample to draw within each fold's training part, while all held-out "
+        "texts are still read and scored.",
     )
     limit: int | None = Field(None, ge=1, description="At most so many labelled texts, chosen by the seed.")
     search: SearchRequest | None = Field(
@@ -113,6 +116,8 @@ class TrainJobRequest(RequestModel):
             "wide",
             "seed",
         }
+        if isinstance(self.sample, InlineSample):
+            shared.add("sample")
         given = {name: value for name, value in self.model_dump(include=shared).items() if value != "auto"}
         return given | {"time_budget_s": self.time_budget_seconds}
 

@@ -32,6 +32,7 @@ from models.training.errors import TrainingRefusedError
 from models.training.fold import READINGS, Material, MemberResult
 from models.training.loss import trainable
 from models.training.metrics import human_f1
+from models.training.part_sample import sampling_report, without_sampling
 from models.training.plan import Plan, window_tokens
 from models.training.report import MODEL, Reading, build_report
 from models.training.report_evidence import twin_section
@@ -80,6 +81,10 @@ def report_of(
     details: dict[str, Any] = {}
     if data.human_pair is not None:
         details["human_f1"] = human_f1(*data.human_pair, data.scheme.option_keys)
+    if data.request.sample is not None:
+        details["sampling"] = sampling_report(
+            data.request.sample, [result.facts for result in results], final.facts
+        )
     return build_report(
         data.scheme,
         data.labels,
@@ -88,8 +93,8 @@ def report_of(
         data.groups,
         seed=data.request.seed,
         plan=plan.to_document(),
-        folds=[{"fold": fold, **result.facts} for fold, result in enumerate(results)],
-        final=final.facts,
+        folds=[{"fold": fold, **without_sampling(result.facts)} for fold, result in enumerate(results)],
+        final=without_sampling(final.facts),
         learning_curves=learning_curves(material, results),
         untrainable_options=[
             key for key, good in zip(data.scheme.option_keys, able, strict=True) if not good

@@ -29,6 +29,7 @@ from models.training.errors import TrainingRefusedError
 from models.training.fit import Fitted, Signals, fit_member
 from models.training.inputs import TrainingSet
 from models.training.linear import choose_penalty
+from models.training.part_sample import PartSample, sample_part
 from models.training.plan import INNER_SHARE
 from models.training.task import FitSettings, FitTask
 from models.training.wide import crossed_logits, fit_wide
@@ -68,8 +69,22 @@ class MemberResult:
 
 
 def training_rows(material: Material, mask: NDArray[np.bool_]) -> Rows:
-    """Rows of a training part with at least one label."""
-    return np.flatnonzero(mask & (material.data.labels != MISSING).any(axis=1)).astype(np.int64)
+    """Rows of a training part with at least one label: all of them, or the sample that the request asks for."""
+    return part_sample(material, mask).rows
+
+
+def part_sample(material: Material, mask: NDArray[np.bool_]) -> PartSample:
+    """`training_rows` with the report of their sample."""
+    data = material.data
+    rows, keys = labelled_rows(data, mask), data.scheme.option_keys
+    return sample_part(
+        data.request.sample, rows, material.counts, data.labels, data.keys, keys, data.request.seed
+    )
+
+
+def labelled_rows(data: TrainingSet, mask: NDArray[np.bool_]) -> Rows:
+    """Rows of a mask with at least one label."""
+    return np.flatnonzero(mask & (data.labels != MISSING).any(axis=1)).astype(np.int64)
 
 
 def split_fold(material: Material, fold: int) -> Embargo:
@@ -79,7 +94,7 @@ def split_fold(material: Material, fold: int) -> Embargo:
         TrainingRefusedError: the embargo leaves it nothing to train on.
     """
     split = embargo(material.folds, fold, material.digests, material.signed)
-    if len(training_rows(material, split.train)) < 2:
+    if len(labelled_rows(material.data, split.train)) < 2:
         raise TrainingRefusedError(
             "fold-empty", "folds",
             f"fold {fold} is left with fewer than two labelled texts to train on after dropping duplicates of its "
@@ -104,7 +119,8 @@ def run_fold(
         signals: to and from the outside.
     """
     data, seed, name = material.data, material.data.request.seed, f"fold{fold}"
-    rows = training_rows(material, split.train)
+    sample = part_sample(material, split.train)
+    rows = sample.rows
     held_out = np.flatnonzero(split.held_out).astype(np.int64)
     tfidf = fit_wide(material.counts, data.labels, rows, seed)
     wide = tfidf if data.request.wide else None
@@ -126,18 +142,20 @@ def run_fold(
     facts = {
         "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(inner.check_rows), "penalty": task.penalty,
         "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
-    }  # fmt: skip
+    } | sample.facts()  # fmt: skip
     return MemberResult(weights, logits, seen, facts, fitted.watched)
 
 
 def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signals) -> MemberResult:
     """Fit on every labelled row for a given number of epochs."""
     data = material.data
-    rows = training_rows(material, np.ones(len(data.texts), dtype=np.bool_))
+    sample = part_sample(material, np.ones(len(data.texts), dtype=np.bool_))
+    rows = sample.rows
     wide = fit_wide(material.counts, data.labels, rows, data.request.seed) if data.request.wide else None
     task = member_task(material, "final", rows)
     fitted = _fit(material, replace(task, epochs=epochs), checkpoints / "fit-final.pt", signals)
     facts = {"rows": len(rows), "penalty": task.penalty, "best_epoch": epochs, "epochs": list(fitted.history)}
+    facts |= sample.facts()
     # what tells whether the final fit has seen a text: embargoes of all folds together can leave a row out of every `seen`
     seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
     return MemberResult(Weights(fitted.upper, fitted.head, wide), {}, seen, facts)

@@ -136,7 +136,7 @@ def make_plan(encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: int, spe
     """
     request, draft = data.request, unmeasured_plan(encoder, trunk, data, folds)
     speed = measured_speed(encoder, trunk, data, fit_settings(request, draft))
-    per_epoch = trunk.windows.tokens * reads_per_epoch(folds) / speed
+    per_epoch = tokens_per_epoch(trunk, data, folds) / speed
     epochs = draft.epochs
     if request.time_budget_s is not None:
         left = max(0.0, request.time_budget_s - spent) * _RESERVE
@@ -160,6 +160,15 @@ def unmeasured_plan(encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: in
     return Plan(
         folds, asked, trunk.depth, trunk.pooled, window_tokens(request, encoder), rate, batch, 0.0, 0.0, False, data.digest,
     )  # fmt: skip
+
+
+def tokens_per_epoch(trunk: Trunk, data: TrainingSet, folds: int) -> float:
+    """Tokens that one epoch of all folds and of the final fit reads; of a sample only its share."""
+    whole = trunk.windows.tokens * reads_per_epoch(folds)
+    if data.request.sample is None:
+        return whole
+    drawn = trunk.windows.tokens * min(1.0, data.request.sample.size / len(data.texts))
+    return min(whole, drawn * (folds * (1 - INNER_SHARE + 1) + 1))
 
 
 def reads_per_epoch(folds: int) -> float:

@@ -12,6 +12,7 @@ from models.encoder.tuning import Method, Tuning, tuning_for
 from models.scheme import Scheme
 from models.training.errors import TrainingRefusedError
 from models.training.loss_request import CrossEntropy, LossRequest
+from models.training.sample_request import SampleRequest
 
 Auto = Literal["auto"]
 AUTO_TOKENS = 256
@@ -76,6 +77,8 @@ class TrainRequest(BaseModel):
     """Run layers again backwards instead of keeping their activations: less memory, a third more time."""
     wide: bool = True
     """Whether the TF-IDF branch is fitted and added."""
+    sample: SampleRequest | None = None
+    """Rows drawn of each training part; None: all of it is trained on."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     time_budget_s: float | None = Field(default=None, gt=0)
     """Seconds the whole job may take; the estimator cuts epochs to it, never folds."""
