@@ -282,7 +282,7 @@ def test_a_halved_micro_batch_stays_halved_after_a_restart(encoder, trunk, task,
         return real(fit, run, rows)
 
     monkeypatch.setattr(stepping, "text_logits", crowded)
-    one_step = replace(PLAIN, batch_tokens=1000)
+    one_step = replace(PLAIN, batch_tokens=1000, patience=2)
     given = (encoder, trunk, arguments_scheme(), task, one_step, tmp_path / "fit.pt")
     with pytest.raises(TrainingStoppedError):
         fit_member(*given, Signals(nothing, nothing, StopAtStep(1)))
