@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
+from app.adapters import evidence_routes
 from app.adapters import routes as adapters
 from app.corpora import import_routes as imports
 from app.corpora import routes as corpora
 from app.corpora import sample_routes as samples
 from app.corpora import text_routes as texts
+from app.evaluations import routes as evaluations
 from app.http import access_routes, health
 from app.http.answers import install_problem_answers
 from app.http.docs_page import install_docs
@@ -36,6 +38,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     training.router,
     adapters.router,
+    evidence_routes.router,
+    evaluations.router,
     relabelling.router,
     review.router,
 )

@@ -114,6 +114,18 @@ class Settings(BaseSettings):
         2048, description="Memory an inference worker may fill with loaded adapters."
     )
 
+    # evidence
+    gate_margin: float = Field(
+        0.05,
+        description="F1 that an option may be worse than the promoted adapter's or TF-IDF's; more than that and beyond chance stops a promotion.",
+    )
+    gate_options: bool = Field(
+        True, description="Whether the promotion gate looks at single options, beside the baselines and the means."
+    )
+    gate_automatic: bool = Field(
+        True, description="Whether a train job promotes an adapter that passes the gate; otherwise people do."
+    )
+
     # logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level that is logged."

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.archive import pack
-from app.adapters.queries import NewAdapter, promote_if_better, register_adapter
+from app.adapters.promoting import promote_if_better
+from app.adapters.queries import NewAdapter, about_corpus, register_adapter
 from app.adapters.rules import macro_f1
 from app.corpora.annotations import load_annotations
 from app.corpora.codebook import load_codebook
@@ -114,6 +115,7 @@ def _training_input(
         labels=selection.labels,
         corpus_groups=frozen.groups,
         human_pair=_human_pair(session, row.corpus_id, request, scheme, frozen, selection),
+        about=about_corpus(session, row.corpus_id, snapshot_id),
     )
 
 
@@ -209,7 +211,8 @@ def _register(context: JobContext, request: TrainJobRequest, snapshot_id: str, o
             manifest, report, blob, corpus.id, name, context.created_by, "train", context.job_id, snapshot_id
         )
         adapter, added = register_adapter(session, context.blobs, new)
-        decision = promote_if_better(session, corpus.id, adapter, context.created_by or "train job")
+        actor = context.created_by or "train job"
+        decision = promote_if_better(session, corpus.id, adapter, actor, context.blobs)
         context.succeed(
             session,
             {

@@ -1,4 +1,4 @@
-"""SQL of adapters: register, list, promote."""
+"""SQL of adapters: register, find, list. Promoting is app.adapters.promoting."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from app.adapters.rules import Promotion, beats_baselines, promotion
+from app.adapters.rules import beats_baselines
 from app.blobs import Blob, BlobStore
-from app.corpora.queries import lock_corpus, register_blob
+from app.corpora.queries import register_blob
 from app.db.session import AnySession, WriteSession
-from app.db.tables import Adapter, AuditLog, Corpus
+from app.db.tables import Adapter, Corpus, GateDecision
+from app.http.problems import NotFound
+from app.http.security import Principal, check_scope
 from app.ids import new_id
-from app.jobs.queries import notify
 
 ADAPTERS_CHANNEL = "remand_adapters"
 """NOTIFY with an adapter id: it was promoted."""
@@ -92,25 +93,28 @@ def promoted_adapters(session: AnySession, adapters: Sequence[Adapter]) -> set[s
     return {found for found in session.scalars(query) if found}
 
 
-def promote_if_better(session: WriteSession, corpus_id: str, adapter: Adapter, actor: str) -> Promotion:
-    """Promote a new adapter where the rule says so; the corpus row is locked, so that two jobs decide one after the other."""
-    corpus = lock_corpus(session, corpus_id)
-    if corpus.promoted_adapter_id == adapter.id:
-        return Promotion(True, "The same adapter is promoted already.")
-    present = session.get(Adapter, corpus.promoted_adapter_id) if corpus.promoted_adapter_id else None
-    lacking = [key for key in present.option_keys if key not in adapter.option_keys] if present else []
-    decision = promotion(adapter.report, present.report if present is not None else None, lacking)
-    if decision.promoted:
-        promote(session, corpus, adapter, actor, decision.reason)
-    return decision
+def about_corpus(session: AnySession, corpus_id: str, snapshot_id: str | None) -> dict[str, Any]:
+    """What a model card says of the corpus; neither its name nor a text."""
+    query = text(
+        """SELECT c.synthetic, c.sensitive, (SELECT count(*) FROM annotators a WHERE a.corpus_id = c.id) AS annotators
+        FROM corpora c WHERE c.id = :id"""
+    )
+    row = session.execute(query, {"id": corpus_id}).mappings().first()
+    return {**(row or {}), "snapshot_id": snapshot_id}
 
 
-def promote(session: WriteSession, corpus: Corpus, adapter: Adapter, actor: str, reason: str) -> None:
-    """Make it the adapter that a locked corpus serves by default; inference workers hear of it at commit."""
-    before, corpus.promoted_adapter_id = corpus.promoted_adapter_id, adapter.id
-    corpus.etag += 1
-    adapter.promoted_at = func.now()
-    detail = {"corpus_id": corpus.id, "before": before, "reason": reason}
-    session.add(AuditLog(actor=actor, action="adapter.promote", object_id=adapter.id, detail=detail))
-    session.flush()
-    notify(session, ADAPTERS_CHANNEL, adapter.id)
+def decisions_on(session: AnySession, adapter_id: str) -> Sequence[GateDecision]:
+    """What the gate and people decided about an adapter, newest first."""
+    query = select(GateDecision).where(GateDecision.adapter_id == adapter_id)
+    return session.scalars(query.order_by(GateDecision.id.desc()).limit(50)).all()
+
+
+def find_adapter(
+    session: AnySession, adapter_id: str, caller: Principal, field: str = "adapter_id"
+) -> Adapter:
+    """An adapter; NotFound, which names the caller's `field`, when there is none that this key reaches."""
+    adapter = session.get(Adapter, adapter_id)
+    if adapter is None:
+        raise NotFound(f"There is no adapter {adapter_id!r}: GET /adapters lists them.", field=field)
+    check_scope(caller, adapter.corpus_id)
+    return adapter

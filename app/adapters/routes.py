@@ -1,4 +1,4 @@
-"""/adapters: list, get, report, promote, import, download."""
+"""/adapters: list, get, promote, import, download. Their evidence is app.adapters.evidence_routes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 
 from app.adapters.importing import store_upload
-from app.adapters.queries import NewAdapter, list_adapters, promote, promoted_adapters, register_adapter
+from app.adapters.promoting import by_hand
+from app.adapters.queries import NewAdapter, find_adapter, list_adapters, promoted_adapters, register_adapter
 from app.adapters.rules import check_options
-from app.adapters.schemas import AdapterAnswer, AdapterDetail, adapter_answer
+from app.adapters.schemas import AdapterAnswer, AdapterDetail, PromoteBody, adapter_answer
 from app.blobs import BlobStore
 from app.corpora.queries import corpus_for, lock_corpus
 from app.corpora.scheme_queries import newest_scheme
-from app.db.session import AnySession, reading, writing
-from app.db.tables import Adapter, AuditLog, Corpus
+from app.db.session import reading, writing
+from app.db.tables import AuditLog, Corpus
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.etags import IfMatch, etag_of, require_match
 from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from app.http.problems import Conflict, NotFound
+from app.http.problems import Conflict
 from app.http.schemas import check_string
-from app.http.security import Admin, Principal, Reader, check_scope, require_unscoped
+from app.http.security import Admin, Principal, Reader, require_unscoped
 from app.settings import get_settings
 
 router = APIRouter(prefix="/adapters", tags=["adapters"])
@@ -56,32 +57,37 @@ def list_(
 @router.get("/{adapter_id}", summary="One adapter", responses=problems(404))
 def get(db: ReadDB, caller: Reader, adapter_id: AdapterId, response: Response) -> AdapterDetail:
     """An adapter with its manifest; the ETag is what promoting it asks for."""
-    adapter = _find(db, adapter_id, caller)
+    adapter = find_adapter(db, adapter_id, caller)
     corpus = db.get(Corpus, adapter.corpus_id) if adapter.corpus_id else None
     response.headers["ETag"] = _etag(corpus)
     promoted = corpus is not None and corpus.promoted_adapter_id == adapter.id
     return AdapterDetail(**adapter_answer(adapter, promoted=promoted).model_dump(), manifest=adapter.manifest)
 
 
-@router.get("/{adapter_id}/report", summary="An adapter's report", responses=problems(404))
-def report(db: ReadDB, caller: Reader, adapter_id: AdapterId) -> dict[str, Any]:
-    """Held-out numbers per option, macro and micro, beside both baselines and the untrained model, and every epoch."""
-    return _find(db, adapter_id, caller).report
-
-
-@router.post("/{adapter_id}/promote", summary="Promote an adapter", responses=problems(404, 409, 412, 428))
+@router.post(
+    "/{adapter_id}/promote", summary="Promote an adapter", responses=problems(404, 409, 412, 422, 428)
+)
 def promote_(
-    db: WriteDB, caller: Admin, adapter_id: AdapterId, response: Response, if_match: IfMatch = None
+    db: WriteDB,
+    caller: Admin,
+    adapter_id: AdapterId,
+    response: Response,
+    body: PromoteBody | None = None,
+    if_match: IfMatch = None,
 ) -> AdapterAnswer:
-    """Makes it the one its corpus serves by default, whatever its report says. If-Match: the ETag of GET /adapters/{id}."""
-    adapter = _find(db, adapter_id, caller)
+    """Makes it the one its corpus serves by default. If-Match: the ETag of GET /adapters/{id}.
+
+    What does not pass the gate is refused with its checks, unless `override` is true and `reason` says why; both are kept in the
+    audit log and shown in the report.
+    """
+    adapter = find_adapter(db, adapter_id, caller)
     if adapter.corpus_id is None:
         raise Conflict(
             "The adapter belongs to no corpus: import it for a corpus to promote it there.", slug="no-corpus"
         )
     corpus = lock_corpus(db, adapter.corpus_id)
     require_match(if_match, _etag(corpus))
-    promote(db, corpus, adapter, caller.name, "Promoted by hand.")
+    by_hand(db, corpus, adapter, caller.name, body or PromoteBody())
     db.refresh(adapter)
     response.headers["ETag"] = _etag(corpus)
     return adapter_answer(adapter, promoted=True)
@@ -155,17 +161,9 @@ def download(caller: Admin, adapter_id: AdapterId) -> FileResponse:
     """The adapter folder as a tar. A model can give away what it was trained on: handle it like the texts."""
     settings = get_settings()
     with reading() as session:
-        adapter = _find(session, adapter_id, caller)
+        adapter = find_adapter(session, adapter_id, caller)
     path = BlobStore(settings.blob_root).path(adapter.blob_digest)
     return FileResponse(path, media_type="application/x-tar", filename=f"{adapter.id}.tar")
-
-
-def _find(session: AnySession, adapter_id: str, caller: Principal) -> Adapter:
-    adapter = session.get(Adapter, adapter_id)
-    if adapter is None:
-        raise NotFound(f"There is no adapter {adapter_id!r}: GET /adapters lists them.", field="adapter_id")
-    check_scope(caller, adapter.corpus_id)
-    return adapter
 
 
 def _target(caller: Principal, corpus: str | None) -> tuple[str | None, tuple[str, ...] | None]:

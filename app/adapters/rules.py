@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.adapters.gate import Check, GateRules, Present, failures, run_checks
 from app.http.problems import Invalid
 
 TASKS = ("classify", "summarize", "causal")
@@ -18,6 +19,7 @@ class Promotion:
 
     promoted: bool
     reason: str
+    checks: tuple[Check, ...] = ()
 
 
 def macro_f1(report: Mapping[str, Any]) -> float | None:
@@ -32,40 +34,24 @@ def beats_baselines(report: Mapping[str, Any]) -> bool:
 
 
 def promotion(
-    report: Mapping[str, Any], present: Mapping[str, Any] | None, lacking: Sequence[str] = ()
+    report: Mapping[str, Any], present: Present | None = None, rules: GateRules | None = None
 ) -> Promotion:
-    """Promote what beats both baselines and is not worse than the promoted adapter.
+    """Promote what passes every check of the gate (`app.adapters.gate`).
 
     Args:
         report: of the new adapter.
-        present: report of the promoted one; None: there is none.
-        lacking: options that the promoted one answers and the new one does not; callers would miss them.
+        present: the promoted adapter; None: there is none.
+        rules: of the operator.
     """
-    sentence = str(report.get("verdict", {}).get("sentence", "")).strip()
-    if not beats_baselines(report):
-        why = f": {sentence}" if sentence else "."
-        return Promotion(False, f"Not promoted, because it does not beat both baselines{why}")
-    evidence = f" {sentence}" if sentence else ""
-    if present is None:
-        return Promotion(
-            True,
-            f"Promoted: its score is above both baselines', and the corpus had no promoted adapter.{evidence}",
-        )
-    if lacking:
-        return Promotion(
-            False,
-            f"Not promoted by itself: the promoted adapter also answers {len(lacking)} options that this one does not, such as "
-            f"{lacking[0]!r}. Promote it by hand if they are no longer wanted.",
-        )
-    new, old = macro_f1(report), macro_f1(present)
-    if new is not None and old is not None and new < old:
-        return Promotion(
-            False, f"Not promoted: held-out macro-F1 is {new:.3f}, that of the promoted adapter is {old:.3f}."
-        )
-    return Promotion(
-        True,
-        f"Promoted: its score is above both baselines' and not below that of the adapter promoted before.{evidence}",
-    )
+    checks = run_checks(report, present, rules)
+    failed = failures(checks)
+    if failed:
+        return Promotion(False, f"Not promoted. {' '.join(check.words for check in failed)}", checks)
+    if rules is not None and not rules.automatic:
+        reason = "Not promoted by itself, because the operator wants people to promote (REMAND_GATE_AUTOMATIC); it passes every check."
+        return Promotion(False, reason, checks)
+    before = " The corpus had no promoted adapter." if present is None else ""
+    return Promotion(True, f"Promoted: {' '.join(check.words for check in checks)}{before}", checks)
 
 
 def check_options(option_keys: Sequence[str], known: Sequence[str]) -> None:

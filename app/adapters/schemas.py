@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from app.adapters.rules import macro_f1
 from app.db.tables import Adapter
-from app.http.schemas import AnswerModel
+from app.http.problems import Invalid
+from app.http.schemas import AnswerModel, RequestModel
+
+
+class PromoteBody(RequestModel):
+    """How a person promotes an adapter. Empty for one that passes the gate."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"override": True, "reason": "The old one lacks the new option."}]}
+    )
+    override: bool = Field(False, description="Promote although a check of the gate fails; needs a reason.")
+    reason: str | None = Field(None, max_length=2000, description="Why; kept in the audit log.")
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Self:
+        if self.override and not (self.reason or "").strip():
+            raise Invalid(
+                "An override needs a reason: it is recorded and shown in the report.",
+                field="/reason",
+                slug="reason-missing",
+            )
+        return self
 
 
 class AdapterAnswer(AnswerModel):

@@ -30,6 +30,7 @@ _BUILT_IN = (
     Kind("search", "workers.search", "search", "/searches", "Search", pausable=True, at_once=1),
     Kind("trial", "workers.search.trial", "train", "/trials", "Trial", trainer=True, pausable=True),
     Kind("sample", "workers.sample", "sample", "/sample-jobs", "Sample job"),
+    Kind("evaluate", "workers.evaluate", "train", "/evaluations", "Evaluation", trainer=True, pausable=True),
     Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job", pausable=True),
 )
 

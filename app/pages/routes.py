@@ -13,6 +13,7 @@ from app.http.security import Reader
 from app.pages import deciding, queries
 from app.pages.browsing import browsing
 from app.pages.render import page
+from app.pages.reports import adapter_page
 from app.review import listing
 from app.review.views import listed
 
@@ -69,6 +70,5 @@ def disagreements(
 
 @router.get("/reports/{adapter_id}")
 def report(request: Request, adapter_id: str, caller: Reader, db: ReadDB) -> HTMLResponse:
-    """An adapter's report: beside its baselines, and option by option."""
-    row = queries.adapter(db, adapter_id, caller)
-    return page(request, "report.html", caller, adapter=row, report=row.report)
+    """An adapter's report: beside its baselines, option by option, with its curves and the gate's decisions."""
+    return adapter_page(request, caller, db, adapter_id)

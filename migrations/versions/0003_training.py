@@ -17,9 +17,12 @@ def upgrade() -> None:
     _measurements()
     _searches()
     _samples()
+    _evaluations()
 
 
 def downgrade() -> None:
+    op.drop_table("gate_decisions")
+    op.drop_table("evaluations")
     _plain_samples()
     op.drop_table("job_parts")
     op.drop_table("measurements")
@@ -127,3 +130,49 @@ def _plain_samples() -> None:
     for name in ("job_id", "snapshot_id", "spec", "frame_size", "strata"):
         op.drop_column("samples", name)
     op.alter_column("samples", "inclusion", type_=ARRAY(sa.REAL()))
+
+
+def _evaluations() -> None:
+    """What evaluation jobs found, and what the promotion gate and people decided."""
+    op.create_table(
+        "evaluations",
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("corpus_id", sa.Text(), nullable=False),
+        sa.Column("adapter_id", sa.Text(), nullable=True),
+        sa.Column("snapshot_id", sa.Text(), nullable=False),
+        sa.Column("document", JSONB(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        *(
+            sa.ForeignKeyConstraint(
+                [column], [target], name=op.f(f"fk_evaluations_{column}"), ondelete="CASCADE"
+            )
+            for column, target in (
+                ("job_id", "jobs.id"),
+                ("corpus_id", "corpora.id"),
+                ("adapter_id", "adapters.id"),
+                ("snapshot_id", "label_snapshots.id"),
+            )
+        ),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_evaluations")),
+    )
+    op.create_table(
+        "gate_decisions",
+        sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("adapter_id", sa.Text(), nullable=False),
+        sa.Column("corpus_id", sa.Text(), nullable=False),
+        sa.Column("compared_id", sa.Text(), nullable=True),
+        *(sa.Column(name, sa.Boolean(), nullable=False) for name in ("automatic", "promoted", "override")),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("actor", "reason")),
+        sa.Column("checks", JSONB(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        *(
+            sa.ForeignKeyConstraint(
+                [column], [target], name=op.f(f"fk_gate_decisions_{column}"), ondelete="CASCADE"
+            )
+            for column, target in (("adapter_id", "adapters.id"), ("corpus_id", "corpora.id"))
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gate_decisions")),
+    )
+    for table in ("evaluations", "gate_decisions"):
+        for column in ("corpus_id", "adapter_id"):
+            op.create_index(op.f(f"ix_{table}_{column}"), table, [column])

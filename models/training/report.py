@@ -76,6 +76,7 @@ def build_report(
         "labels": _label_facts(labels, scheme),
         "options": _options(metrics, thresholds, scheme),
         "questions": {name: found.to_document()["questions"] for name, found in metrics.items()},
+        "question_options": _question_options(scheme),
         "macro": {name: found.macro for name, found in metrics.items()},
         "micro": {name: found.micro for name, found in metrics.items()},
         "always_no": {
@@ -156,6 +157,16 @@ def _macro_f1(counts: NDArray[np.float64], draws: NDArray[Any]) -> NDArray[np.fl
     counted = positives > 0
     found: NDArray[np.float64] = (f1 * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
     return found
+
+
+def _question_options(scheme: Scheme) -> dict[str, list[str]]:
+    """Option keys of each choose_one question, in the order of its confusion matrix."""
+    keys = scheme.option_keys
+    return {
+        cell.question: [keys[column] for column in cell.positions]
+        for cell in scheme.cells
+        if cell.option is None
+    }
 
 
 def _label_facts(labels: Labels, scheme: Scheme) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from app.db.tables.corpora import (
     Text,
     TextVersion,
 )
+from app.db.tables.evaluations import Evaluation, GateDecision
 from app.db.tables.jobs import IdempotencyKey, Job, JobEvent, Lease
 from app.db.tables.measurements import Measurement
 from app.db.tables.relabelling import Disagreement, Prediction, Ranking, RelabelRun, Suspicion
@@ -38,6 +39,8 @@ __all__ = [
     "Claim",
     "Corpus",
     "Disagreement",
+    "Evaluation",
+    "GateDecision",
     "IdempotencyKey",
     "Job",
     "JobEvent",

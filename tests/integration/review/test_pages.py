@@ -195,7 +195,9 @@ def test_the_report_shows_always_no_beside_accuracy(
     assert ">F1 TF-IDF<" in page
     assert "Epochs of the 2 held-out folds" in page
     assert "0.432" in page
-    assert page.count('<th scope="row">') == 3 + 5
+    options = page[page.index('id="options"') : page.index('id="curves"')]
+    assert [options.count(f'<th scope="row">{key}</th>') for key in ("remorse", "granted")] == [1, 2]
+    assert page.count("<svg") == 1 + 2 * 5
     cell = browser.get(f"/review/dis_{built.disagreements[0]}?blind=false").text
     assert "50 %" in cell, "the threshold stands beside the probability"
 

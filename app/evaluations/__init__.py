@@ -1,0 +1,1 @@
+"""Evidence about adapters: evaluations on any part of a corpus."""

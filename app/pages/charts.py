@@ -1,0 +1,215 @@
+"""Charts as inline SVG, drawn on the server: no script, no style attribute (the pages' policy forbids both); colours are classes of remand.css."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 320, 230
+LEFT, RIGHT, TOP, BOTTOM = 38, 10, 10, 34
+SERIES = ("a", "b", "c", "d", "e", "f")
+"""Classes of the lines, in order."""
+Points = Sequence[tuple[float, float]]
+
+
+def precision_recall_chart(
+    curves: Mapping[str, Sequence[Sequence[float]]], prevalence: float | None, label: str
+) -> Markup:
+    """Precision against recall of several readings; the dashed line is what a constant score reaches.
+
+    Args:
+        curves: by name, [recall, precision, threshold] by growing recall.
+        prevalence: share of yes, None where unknown.
+        label: what a screen reader says.
+    """
+    lines = [
+        _line([(point[0], point[1]) for point in points], SERIES[place % len(SERIES)], name)
+        for place, (name, points) in enumerate(curves.items())
+        if points
+    ]
+    if prevalence is not None:
+        lines.insert(0, _line([(0.0, prevalence), (1.0, prevalence)], "guide", "prevalence"))
+    return _framed([*_axes("recall", "precision"), *lines], label)
+
+
+def reliability_chart(bins: Sequence[Mapping[str, Any]], label: str) -> Markup:
+    """Share of yes against the mean probability of each bin, with Wilson intervals; the bars at the foot are rows.
+
+    bins: {mean, share, rows, interval}, as `models.evaluation.curves.reliability` gives them.
+    """
+    most = max((bin_["rows"] for bin_ in bins), default=1)
+    parts = [*_axes("probability", "share of yes"), _line([(0.0, 0.0), (1.0, 1.0)], "guide", "calibrated")]
+    for bin_ in bins:
+        x, low, high = _x(bin_["mean"]), *(_y(value) for value in bin_["interval"])
+        title = f"{bin_['rows']} rows, mean probability {bin_['mean']:.3f}, yes {bin_['share']:.3f}"
+        height = 16 * bin_["rows"] / most
+        parts += [
+            f'<rect class="mass" x="{x - 3:.1f}" y="{HEIGHT - BOTTOM - height:.1f}" width="6" height="{height:.1f}"><title>{title}</title></rect>',
+            f'<line class="whisker" x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}"/>',
+            f'<circle class="dot" cx="{x:.1f}" cy="{_y(bin_["share"]):.1f}" r="3.5"><title>{title}</title></circle>',
+        ]
+    return _framed(parts, label)
+
+
+def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]], part: str, label: str) -> Markup:
+    """One number after every epoch, a line per fold; the dashed line is the mean of always answering no where `part` is an accuracy.
+
+    Args:
+        curves: by fold, entries with `epoch` and the number.
+        part: key of the number.
+        label: what a screen reader says.
+    """
+    named = {
+        fold: [(float(e["epoch"]), float(e[part])) for e in entries if e.get(part) is not None]
+        for fold, entries in curves.items()
+    }
+    named = {fold: points for fold, points in named.items() if points}
+    values = [value for points in named.values() for _, value in points]
+    if not values:
+        return Markup("")
+    last = max(epoch for points in named.values() for epoch, _ in points) or 1.0
+    guide = (
+        [e["always_no"] for entries in curves.values() for e in entries if e.get("always_no") is not None]
+        if "accuracy" in part
+        else []
+    )
+    level = sum(guide) / len(guide) if guide else None
+    low, high = _range([*values, *([] if level is None else [level])])
+
+    def place(points: Points) -> list[tuple[float, float]]:
+        return [(epoch / last, (value - low) / (high - low)) for epoch, value in points]
+
+    lines = [
+        _line(
+            place(points),
+            SERIES[number % len(SERIES)],
+            f"fold {int(fold) + 1 if fold.isdigit() else fold}",
+            dots=True,
+        )
+        for number, (fold, points) in enumerate(named.items())
+    ]
+    if level is not None:
+        lines.insert(0, _line(place([(0.0, level), (last, level)]), "guide", "always no"))
+    ticks = [(step / 4, f"{low + (high - low) * step / 4:.2g}") for step in range(5)]
+    epochs = sorted({0, int(last), *(range(int(last) + 1) if last <= 8 else ())})
+    across = [(epoch / last, str(epoch)) for epoch in epochs]
+    return _framed(
+        [*_axes("epoch", part.replace("_", " ").removeprefix("held out "), across, ticks), *lines], label
+    )
+
+
+def interval_chart(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
+    """A line per row from the low to the high end of its interval, a dot at the value and a mark at what it is compared with.
+
+    Args:
+        rows: {key, value, interval or None, mark or None}; values from -1 to 1.
+        label: what a screen reader says.
+    """
+    found = [row for row in rows if row.get("value") is not None]
+    ends = [
+        end
+        for row in found
+        for end in (*(row.get("interval") or ()), row["value"], row.get("mark"))
+        if end is not None
+    ]
+    low, high = (min(0.0, *ends), max(1.0, *ends)) if ends and min(ends) >= 0 else _range([*ends, 0.0])
+    wide, step, left, top = 640, 22, 170, 22
+    height = top + step * len(found) + 8
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * (wide - left - 60)
+
+    parts = []
+    for tick in range(5):
+        value = low + (high - low) * tick / 4
+        parts.append(
+            f'<line class="grid" x1="{x(value):.1f}" y1="{top - 6}" x2="{x(value):.1f}" y2="{height - 6}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{x(value):.1f}" y="{top - 10}" text-anchor="middle">{value:.2g}</text>'
+        )
+    if low < 0 < high:
+        parts.append(f'<line class="zero" x1="{x(0):.1f}" y1="{top - 6}" x2="{x(0):.1f}" y2="{height - 6}"/>')
+    for number, row in enumerate(found):
+        y = top + step * number + 10
+        parts.append(
+            f'<text class="name" x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(_short(str(row["key"])))}<title>{escape(row["key"])}</title></text>'
+        )
+        if row.get("interval"):
+            first, second = (x(end) for end in row["interval"])
+            parts.append(f'<line class="whisker" x1="{first:.1f}" y1="{y}" x2="{second:.1f}" y2="{y}"/>')
+        if row.get("mark") is not None:
+            parts.append(
+                f'<line class="mark" x1="{x(row["mark"]):.1f}" y1="{y - 7}" x2="{x(row["mark"]):.1f}" y2="{y + 7}"/>'
+            )
+        parts.append(f'<circle class="dot" cx="{x(row["value"]):.1f}" cy="{y}" r="4"/>')
+        parts.append(
+            f'<text class="tick" x="{wide - 4}" y="{y + 4}" text-anchor="end">{row["value"]:.3f}</text>'
+        )
+    return _svg(parts, label, wide, height, "chart long")
+
+
+def _framed(parts: Sequence[str], label: str) -> Markup:
+    return _svg(parts, label, WIDTH, HEIGHT, "chart")
+
+
+def _svg(parts: Sequence[str], label: str, width: int, height: int, name: str) -> Markup:
+    head = f'<svg class="{name}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
+    return Markup(head + "".join(parts) + "</svg>")  # noqa: S704  # built from numbers and escaped words
+
+
+def _axes(
+    across: str,
+    up: str,
+    x_ticks: Sequence[tuple[float, str]] | None = None,
+    y_ticks: Sequence[tuple[float, str]] | None = None,
+) -> list[str]:
+    even = [(step / 4, f"{step / 4:g}") for step in range(5)]
+    parts = []
+    for place, words in y_ticks or even:
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" y1="{_y(place):.1f}" x2="{WIDTH - RIGHT}" y2="{_y(place):.1f}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{LEFT - 5}" y="{_y(place) + 3.5:.1f}" text-anchor="end">{escape(words)}</text>'
+        )
+    for place, words in x_ticks or even:
+        parts.append(
+            f'<text class="tick" x="{_x(place):.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{escape(words)}</text>'
+        )
+    parts.append(
+        f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 4}" text-anchor="middle">{escape(across)}</text>'
+    )
+    parts.append(f'<text class="axis" x="{LEFT + 4}" y="{TOP + 9}">{escape(up)}</text>')
+    return parts
+
+
+def _line(points: Points, name: str, title: str, *, dots: bool = False) -> str:
+    placed = " ".join(f"{_x(across):.1f},{_y(up):.1f}" for across, up in points)
+    line = f'<polyline class="line {name}" points="{placed}"><title>{escape(title)}</title></polyline>'
+    if not dots:
+        return line
+    marks = "".join(
+        f'<circle class="point {name}" cx="{_x(a):.1f}" cy="{_y(u):.1f}" r="2.5"/>' for a, u in points
+    )
+    return line + marks
+
+
+def _x(share: float) -> float:
+    return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+
+def _y(share: float) -> float:
+    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    room = (high - low) * 0.08 or 0.05
+    return low - room, high + room
+
+
+def _short(name: str, most: int = 26) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
