@@ -65,7 +65,21 @@ class Settings(BaseSettings):
     max_text_characters: int = Field(
         200_000, description="Longest text; longer ones are rejected with their row."
     )
+    max_document_bytes: int = Field(64 * 2**20, description="Largest document of a document set.")
+    max_document_characters: int = Field(20_000_000, description="Longest document of a document set.")
+    max_document_files: int = Field(2000, description="Most files in one zip of documents.")
     max_texts_per_request: int = Field(256, description="Most texts in one /classify request.")
+    explain_texts: int = Field(8, description="Most texts in one request with `explain`.")
+    explain_options: int = Field(
+        16, description="Most options that one request explains; without a choice the most probable ones."
+    )
+    explain_characters: int = Field(50_000, description="Longest text that is explained.")
+    explain_seconds: float = Field(
+        60.0,
+        gt=0,
+        le=100,
+        description="Seconds that explaining the texts of one request may take; texts that are not done then say so.",
+    )
     max_options: int = Field(200, description="Most options in one scheme.")
     import_rejects_shown: int = Field(
         20, description="Rejected rows shown in an import report; the file for download has all."
@@ -84,6 +98,10 @@ class Settings(BaseSettings):
     )
     stuck_factor: float = Field(
         20.0, description="The same as a multiple of the longest step that the attempt has taken so far."
+    )
+    measure_wait_seconds: float = Field(
+        20.0,
+        description="How long a dry run of a train job waits for the short measurement that its estimate rests on.",
     )
     claim_minutes: float = Field(
         10.0, description="How long a reviewer's claim on a cell holds without a sign of life."

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
 from app.http.problems import Conflict, Invalid, Problem, TooLarge, Unavailable
+from app.inference.explain_schemas import Explanation
 from app.inference.queries import Served
 from app.inference.rules import decisions
 from app.inference.schemas import ClassifyAnswer, OptionReading, ReadBy, Stretch, TextReading
 from models.scheme import Scheme
 
 
-def classified(document: dict[str, Any], served: Served) -> ClassifyAnswer:
-    """The answer of POST /classify from a worker's."""
+def classified(
+    document: dict[str, Any], served: Served, explanations: Sequence[Explanation | None] = ()
+) -> ClassifyAnswer:
+    """The answer of POST /classify from a worker's; `explanations`: one per text, or none at all."""
     model = ReadBy(
         adapter=served.id, name=served.name, digest=served.digest,
         base_model=served.base_model, corpus_id=served.corpus_id,
     )  # fmt: skip
-    return ClassifyAnswer(
-        model=model,
-        results=[_reading(result, document["thresholds"], served.scheme) for result in document["results"]],
-    )
+    results = [_reading(result, document["thresholds"], served.scheme) for result in document["results"]]
+    for result, explanation in zip(results, explanations, strict=False):
+        result.explanation = explanation
+    return ClassifyAnswer(model=model, results=results)
 
 
 def _reading(result: dict[str, Any], thresholds: list[float], scheme: Scheme) -> TextReading:

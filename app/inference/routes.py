@@ -12,6 +12,8 @@ from app.http.documented import problems
 from app.http.problems import Invalid
 from app.http.security import Principal, Reader
 from app.inference.answers import classified, refusal
+from app.inference.explaining import explain_limits, explanations
+from app.inference.explanations import check_explainable
 from app.inference.pool import WorkerPool, pool_of
 from app.inference.queries import Served, served_adapter
 from app.inference.rules import Limits, check_text, check_texts
@@ -38,16 +40,29 @@ async def classify(
     Texts longer than the model's window are read to their end in overlapping windows; the answer says so, and which
     window decided. A text that cannot be read has an `error`; the others are answered. When the workers are busy the
     answer is 503 with `Retry-After`.
+
+    With `explain` each result has an `explanation`: the words that add up to the option's logit, and what each sentence
+    changes. An explanation shows what the model goes by, not what is true.
     """
     texts = _texts(body)
     served = await run_in_threadpool(_served, caller, body)
+    limits = explain_limits(get_settings())
+    if body.explain is not None:
+        field = "/text" if body.text is not None else "/texts"
+        check_explainable(texts, body.explain, served.scheme, limits, field)
     answer = await workers.post(
         "/classify", {"adapter": served.blob_digest, "texts": texts, "pool": body.pool}
     )
     if not answer.is_success:
         raise refusal(answer, "/adapter")
     response.headers[TIMING] = answer.headers.get(TIMING, "")
-    return classified(answer.json(), served)
+    document = answer.json()
+    if body.explain is None:
+        return classified(document, served)
+    found = await explanations(
+        workers, served, texts, document["results"], body.explain, limits.options, body.pool
+    )
+    return classified(document, served, found)
 
 
 @router.post(

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from app.http.schemas import AnswerModel, RequestModel
+from app.inference.explain_schemas import Explain, Explanation
 
 
 class ClassifyBody(RequestModel):
@@ -14,7 +15,14 @@ class ClassifyBody(RequestModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"corpus": "letters", "text": "Your Honor, I am sorry for what I did."}]
+            "examples": [
+                {"corpus": "letters", "text": "Your Honor, I am sorry for what I did."},
+                {
+                    "corpus": "letters",
+                    "text": "Your Honor, I am sorry for what I did.",
+                    "explain": {"options": ["remorse"], "top": 5},
+                },
+            ]
         }
     )
     text: str | None = Field(None, description="One text. Give this or `texts`.")
@@ -28,6 +36,10 @@ class ClassifyBody(RequestModel):
     pool: Literal["mean", "max"] = Field(
         "mean",
         description="How the windows of a long text become one answer: `mean` over all of it, as the adapter was trained, or each option's strongest window.",
+    )
+    explain: Explain = Field(
+        None,
+        description="Whether to say which words and sentences speak for and against each option: true, or which `options` and how many words (`top`). Takes seconds; at most REMAND_EXPLAIN_TEXTS texts.",
     )
 
 
@@ -65,6 +77,9 @@ class TextReading(AnswerModel):
         description="Whether some of it was left unread. Long texts are read to their end in windows, so this is false."
     )
     error: str | None = None
+    explanation: Explanation | None = Field(
+        None, description="What speaks for and against each option; only where `explain` asked for it."
+    )
 
 
 class ReadBy(AnswerModel):

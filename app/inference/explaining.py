@@ -1,0 +1,59 @@
+"""Asking a worker to explain what it has just read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.inference.answers import refusal
+from app.inference.explain_schemas import ExplainChoice, Explanation
+from app.inference.explanations import ExplainLimits, explanation_of, options_to_explain
+from app.inference.pool import WorkerPool
+from app.inference.queries import Served
+from app.settings import Settings
+
+
+def explain_limits(settings: Settings) -> ExplainLimits:
+    """What the operator allows."""
+    return ExplainLimits(settings.explain_texts, settings.explain_options, settings.explain_characters)
+
+
+async def explanations(
+    workers: WorkerPool,
+    served: Served,
+    texts: Sequence[str],
+    readings: Sequence[dict[str, Any]],
+    choice: ExplainChoice,
+    most: int,
+    pool: str,
+) -> list[Explanation | None]:
+    """An explanation per text, None for texts that could not be read.
+
+    Args:
+        workers: who explains.
+        served: the adapter.
+        texts: of the request.
+        readings: the worker's `results` of POST /classify, in the same order.
+        choice: which options, how many words.
+        most: options explained where none are named.
+        pool: how windows were pooled.
+    """
+    rows = [row for row, reading in enumerate(readings) if "error" not in reading]
+    found: list[Explanation | None] = [None] * len(texts)
+    if not rows:
+        return found
+    asked = {
+        "adapter": served.blob_digest,
+        "texts": [texts[row] for row in rows],
+        "options": [
+            options_to_explain(choice, served.scheme, readings[row]["probabilities"], most) for row in rows
+        ],
+        "top": choice.top,
+        "pool": pool,
+    }
+    answer = await workers.post("/explain", asked)
+    if not answer.is_success:
+        raise refusal(answer, "/explain")
+    for row, result in zip(rows, answer.json()["results"], strict=True):
+        found[row] = explanation_of(texts[row], result)
+    return found
