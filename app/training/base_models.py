@@ -9,7 +9,6 @@ from typing import Any
 from app.http.problems import Invalid
 from app.settings import Settings
 from models.catalog import (
-    CATALOG,
     ENCODER_FAMILIES,
     CatalogSettings,
     ModelUnavailableError,
@@ -24,11 +23,12 @@ def catalog_document(settings: Settings) -> dict[str, Any]:
     return {"allowed_dirs": [str(path) for path in settings.model_dirs], "allow_hub": settings.allow_hub}
 
 
-def check_base_model(name: str, settings: Settings) -> None:
-    """Raise Invalid for a base model that is unknown, cannot be had here, or is no encoder; it names what there is and how to provide one."""
-    entry = CATALOG.get(name)
-    if entry is not None and entry.family not in ENCODER_FAMILIES:
-        raise _unsuitable(name, entry.family)
+def check_base_model(name: str, settings: Settings) -> Path:
+    """The folder of a base model.
+
+    Raises Invalid for one that is unknown, cannot be had here, or is of no family that classification trains; it names what
+    there is and how to provide one.
+    """
     try:
         folder = _located(name, tuple(str(path) for path in settings.model_dirs), settings.allow_hub)
     except ModelUnavailableError as error:
@@ -45,6 +45,7 @@ def check_base_model(name: str, settings: Settings) -> None:
     family = family_of(folder)
     if family not in ENCODER_FAMILIES:
         raise _unsuitable(name, family)
+    return folder
 
 
 @lru_cache(maxsize=32)
@@ -55,7 +56,7 @@ def _located(name: str, allowed: tuple[str, ...], allow_hub: bool) -> Path:
 
 def _unsuitable(name: str, family: str) -> Invalid:
     return Invalid(
-        f"{name!r} is a {family or 'nameless'} model; classification is trained on encoders: {', '.join(known_names())}, or a local "
+        f"{name!r} is a {family or 'nameless'} model; classification is trained on {', '.join(known_names())}, or a local "
         f"folder of the families {', '.join(sorted(ENCODER_FAMILIES))}.",
         field="/base_model",
         slug="base-model-unsuitable",

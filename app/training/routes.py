@@ -20,6 +20,7 @@ from app.jobs.routes import job_router
 from app.jobs.schemas import JobDocument, accepted_headers, job_document
 from app.settings import get_settings
 from app.training.base_models import check_base_model
+from app.training.methods import check_method
 from app.training.plan import selection_for
 from app.training.rules import check, option_counts
 from app.training.schemas import OptionCountAnswer, TrainingPreview, TrainJobRequest
@@ -48,7 +49,8 @@ def train(
 ) -> Response:
     """Trains on the corpus's labels of now: held-out folds, both baselines, a final fit, calibration and report."""
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
-    check_base_model(body.base_model, get_settings())
+    folder = check_base_model(body.base_model, get_settings())
+    check_method(body, folder, get_settings())
     preview = _preview(db, body, corpus, current_labels(db, corpus.id))
     if dry_run:
         # Raised, so that the transaction is rolled back and an Idempotency-Key stays free for the real request.

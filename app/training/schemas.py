@@ -32,8 +32,10 @@ class TrainJobRequest(RequestModel):
     base_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
         DEFAULT, description="A name of the catalog, or a folder that the operator allows."
     )
-    method: Literal["lora", "probe"] = Field(
-        "lora", description="LoRA on the upper layers, or only a head on the frozen encoder."
+    method: Literal["lora", "rslora", "qlora", "full", "probe"] = Field(
+        "lora",
+        description="Of the upper layers: LoRA, rank-stabilised LoRA, LoRA on a 4-bit base (CUDA), or every weight (models of at "
+        "most 150 million); probe: only a head on the frozen model.",
     )
     folds: Annotated[int, Field(ge=2, le=20)] | Auto = Field(
         "auto", description="Held-out folds, split by group."
@@ -43,6 +45,20 @@ class TrainJobRequest(RequestModel):
     )
     trained_layers: Annotated[int, Field(ge=1, le=48)] | Auto = "auto"
     lora_rank: int = Field(16, ge=1, le=256)
+    lora_alpha: Annotated[float, Field(gt=0, le=1024)] | Auto = Field(
+        "auto",
+        description="LoRA is scaled by alpha / rank, rslora by alpha / √rank; auto: twice the rank, and 8.",
+    )
+    target_modules: (
+        Annotated[
+            list[Annotated[str, StringConstraints(min_length=1, max_length=200)]],
+            Field(min_length=1, max_length=20),
+        ]
+        | Auto
+    ) = Field(
+        "auto",
+        description="Linears of a layer that get LoRA, by name or its last part (docs/models.md); auto: every linear.",
+    )
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] | Auto = "auto"
     max_tokens: Annotated[int, Field(ge=8, le=8192)] | Auto = Field(
         "auto", description="Tokens of a window; longer texts are read in several."
@@ -107,6 +123,8 @@ class TrainJobRequest(RequestModel):
             "weight_decay",
             "window_pooling",
             "method",
+            "lora_alpha",
+            "target_modules",
             "folds",
             "epochs",
             "trained_layers",

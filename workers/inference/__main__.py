@@ -19,9 +19,10 @@ from app.blobs import BlobStore
 from app.settings import Settings, get_settings
 from models.catalog import DEFAULT, CatalogSettings, locate
 from models.encoder.batches import CPU_BUDGET, GPU_BUDGET
-from models.encoder.load import load_encoder, resolve_device
+from models.encoder.load import Encoder, Quantization, load_encoder, resolve_device
 from workers.inference.base_reader import BaseReader
 from workers.inference.engine import Engine
+from workers.inference.explain import Explanations
 from workers.inference.loading import Bases, load_reader
 from workers.inference.metrics import Metrics
 from workers.inference.queue import LaneQueue
@@ -43,7 +44,12 @@ KEEP_ALIVE_SECONDS = 75
 def build(settings: Settings) -> tuple[Service, Metrics]:
     """The parts of a worker, not yet started."""
     queue = LaneQueue(settings.queue_tokens)
-    bases = Bases(lambda name: load_encoder(locate(name, catalog_settings(settings)), settings.device))
+
+    def load(name: str, quantization: Quantization | None) -> Encoder:
+        folder = locate(name, catalog_settings(settings))
+        return load_encoder(folder, settings.device, quantization=quantization)
+
+    bases = Bases(load)
     loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
     blobs, cache = BlobStore(settings.blob_root), Path(settings.work_root) / "adapters"
 
@@ -57,7 +63,8 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
     metrics = Metrics(queue.lane_tokens, lambda: queue.tokens_per_second, lambda: adapters.size)
     engine = Engine(queue, token_budget(settings), lambda: engine_context(settings), metrics.batch)
     tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenizer")
-    return Service(queue, engine, adapters, Residents(base, 1, loader), tokenizers), metrics
+    explanations = Explanations(settings.explain_seconds)
+    return Service(queue, engine, adapters, Residents(base, 1, loader), tokenizers, explanations), metrics
 
 
 def catalog_settings(settings: Settings) -> CatalogSettings:

@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from models.adapters.load import LoadedAdapter, wide_part
 from models.adapters.wide import vectorizer
+from models.encoder.tuning import own_bytes
 from workers.inference.base_reader import embeddings_of, token_windows
 from workers.inference.encoder_batch import Branch, branch_sums
 from workers.inference.pooling import TextContext, WindowSums, member_text, pooled_probabilities
@@ -139,11 +140,11 @@ def adapter_reader(adapter: LoadedAdapter, blob_digest: str) -> AdapterReader:
 
 
 def adapter_bytes(adapter: LoadedAdapter) -> int:
-    """Memory that an adapter takes besides its base model."""
+    """Memory that an adapter takes besides its base model, whose weights its members share."""
     total = len(adapter.vocabulary) * _TERM_BYTES
     for member in adapter.loaded.values():
-        for module in (member.upper, member.head):
-            total += sum(weight.nbytes for weight in (*module.parameters(), *module.buffers()))
+        total += own_bytes(adapter.encoder, member.upper)
+        total += sum(weight.nbytes for weight in (*member.head.parameters(), *member.head.buffers()))
         if member.wide is not None:
             total += sum(array.nbytes for array in member.wide.to_tensors().values())
     return total

@@ -12,7 +12,7 @@ import structlog
 from app.blobs import BlobStore
 from models.adapters.folder import verify
 from models.adapters.load import load_adapter
-from models.encoder.load import Encoder
+from models.encoder.load import Encoder, Quantization
 from workers.adapter_archive import unpacked
 from workers.inference.adapter_reader import AdapterReader, adapter_reader
 
@@ -20,20 +20,21 @@ log = structlog.get_logger()
 
 
 class Bases:
-    """Base models by name, each loaded once and kept. Thread-safe."""
+    """Base models by name and by how their weights are held, each loaded once and kept. Thread-safe."""
 
-    def __init__(self, load: Callable[[str], Encoder]) -> None:
-        """load: finds and loads a base model by name."""
+    def __init__(self, load: Callable[[str, Quantization | None], Encoder]) -> None:
+        """load: finds and loads a base model by name, in 4 bits where that is named."""
         self._load = load
         self._lock = threading.Lock()
-        self._encoders: dict[str, Encoder] = {}
+        self._encoders: dict[tuple[str, Quantization | None], Encoder] = {}
 
-    def get(self, name: str) -> Encoder:
+    def get(self, name: str, quantization: Quantization | None = None) -> Encoder:
         """The base model; raises what loading raises."""
         with self._lock:
-            if name not in self._encoders:
-                self._encoders[name] = self._load(name)
-            return self._encoders[name]
+            key = (name, quantization)
+            if key not in self._encoders:
+                self._encoders[key] = self._load(name, quantization)
+            return self._encoders[key]
 
 
 def load_reader(digest: str, blobs: BlobStore, cache: Path, bases: Bases) -> AdapterReader:
@@ -48,11 +49,12 @@ def load_reader(digest: str, blobs: BlobStore, cache: Path, bases: Bases) -> Ada
     Raises:
         FileNotFoundError: the store has no such blob.
         AdapterInvalidError: what is in it is not a whole adapter.
-        ModelUnavailableError, WrongBaseError: its base model is not to be had.
+        ModelUnavailableError, WrongBaseError, QuantizationUnavailableError: its base model is not to be had.
     """
     folder = unpacked(digest, blobs, cache)
     manifest = verify(folder)
-    adapter = load_adapter(folder, bases.get(manifest["base"]["name"]))
+    base = manifest["base"]
+    adapter = load_adapter(folder, bases.get(base["name"], base.get("quantization")))
     # What fold models have seen is the relabel job's business; here it would only take memory.
     reader = adapter_reader(replace(adapter, seen={}), digest)
     log.info(

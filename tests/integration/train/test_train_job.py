@@ -91,7 +91,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(
     [
         ({"corpus": "nowhere"}, "/corpus", "not-found"),
         ({"base_model": "gpt-9"}, "/base_model", "base-model-unavailable"),
-        ({"base_model": "llama-2-7b"}, "/base_model", "base-model-unsuitable"),
+        ({"base_model": "llama-2-7b"}, "/base_model", "base-model-unavailable"),
         ({"base_model": "/etc"}, "/base_model", "base-model-unavailable"),
         ({"base_model": "~nobody-there/x"}, "/base_model", "base-model-unavailable"),
         ({"folds": 20, "corpus": "few"}, "/folds", "too-few-groups"),
