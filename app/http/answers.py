@@ -88,7 +88,8 @@ def answer_for(error: Exception) -> Response:
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [
-        {"field": _field(item), "message": _words(item), "type": item["type"]} for item in error.errors()[:50]
+        {"field": _field(item, error.body), "message": _words(item), "type": item["type"]}
+        for item in error.errors()[:50]
     ]
     first = found[0] if found else {"field": "body", "message": "The request is not valid."}
     tried = [item["message"] for item in found if item["field"] == first["field"]]
@@ -167,8 +168,24 @@ def _http_words(error: HTTPException) -> tuple[str, str | None]:
     return str(error.detail), None
 
 
-def _field(item: dict[str, Any]) -> str:
-    return "body" if item["type"] == "json_invalid" or item["loc"] == ("body",) else pointer(item["loc"])
+def _field(item: dict[str, Any], body: Any) -> str:
+    if item["type"] == "json_invalid" or item["loc"] == ("body",):
+        return "body"
+    return pointer(_without_branches(item["loc"], body))
+
+
+def _without_branches(location: tuple[Any, ...], body: Any) -> tuple[Any, ...]:
+    """A location without the names that pydantic gives the branches of unions: what the body does not have, a field that is missing aside."""
+    if location[0] != "body" or not isinstance(body, dict):
+        return location
+    kept, here = ["body"], body
+    for part in location[1:-1]:
+        try:
+            here = here[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        kept.append(part)
+    return (*kept, location[-1]) if isinstance(here, dict | list) else tuple(kept)
 
 
 def _words(item: dict[str, Any]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from app.http.schemas import RequestModel
 
@@ -25,3 +25,15 @@ class InlineSample(RequestModel):
     least: int = Field(1, ge=1, le=10_000, description="Rows of every stratum at the least.")
     smallest: int = Field(5, ge=1, le=100_000, description="Strata of fewer rows are merged into others.")
     seed: int | None = Field(None, ge=0, lt=2**31, description="Default: the job's.")
+
+
+def _kind(given: Any) -> str:
+    return "recorded" if isinstance(given, str) else "inline"
+
+
+TrainingSample = Annotated[
+    Annotated[str, StringConstraints(max_length=100), Tag("recorded")]
+    | Annotated[InlineSample, Tag("inline")],
+    Discriminator(_kind),
+]
+"""The id of a recorded sample (smp_…), or a sample to draw."""

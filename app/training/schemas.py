@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from app.corpora.schemas import Key
 from app.http.schemas import AnswerModel, RequestModel
 from app.training.recipe_schemas import CrossEntropyLoss, LossSettings
-from app.training.sample_schemas import InlineSample
+from app.training.sample_schemas import InlineSample, TrainingSample
 from app.training.search_schemas import SearchRequest
 from models.catalog import DEFAULT
 
@@ -98,7 +98,7 @@ class TrainJobRequest(RequestModel):
     splits: list[Annotated[str, StringConstraints(max_length=200)]] | None = Field(
         None, min_length=1, max_length=50, description="Only texts of these given splits."
     )
-    sample: Annotated[str, StringConstraints(max_length=100)] | InlineSample | None = Field(
+    sample: TrainingSample | None = Field(
         None,
         description="Only texts of this recorded sample (smp_…); or a sample to draw within each fold's training part, while all held-out "
         "texts are still read and scored.",

@@ -34,8 +34,9 @@ def test_a_recorded_sample_and_wrong_ones(client: TestClient, corpus: Built, all
     assert whole["rows"] == 60, "drawn by the trainer; the rest is held out and read"
     for given, field, slug in (
         ({"size": 61}, "/sample/size", "sample-too-large"),
-        ({"size": 1}, "/sample/InlineSample/size", "invalid"),
-        ({"size": 9, "strategy": "uncertainty"}, "/sample/InlineSample/strategy", "invalid"),
+        ({"size": 1}, "/sample/size", "invalid"),
+        (7, "/sample", "invalid"),
+        ({"size": 9, "strategy": "uncertainty"}, "/sample/strategy", "invalid"),
     ):
         answer = client.post("/train-jobs", json=asked | {"sample": given})
         problem = answer.json()
