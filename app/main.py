@@ -10,6 +10,7 @@ from app.corpora import import_routes as imports
 from app.corpora import routes as corpora
 from app.corpora import sample_routes as samples
 from app.corpora import text_routes as texts
+from app.documents import routes as documents
 from app.evaluations import routes as evaluations
 from app.http import access_routes, health
 from app.http.answers import install_problem_answers
@@ -25,6 +26,7 @@ from app.pages.install import install_pages
 from app.relabelling import routes as relabelling
 from app.review import routes as review
 from app.training import routes as training
+from app.training import search_routes as searches
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -34,9 +36,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     samples.router,
     imports.router,
     imports.jobs,
+    documents.router,
     inference.router,
     jobs.router,
     training.router,
+    searches.router,
     adapters.router,
     evidence_routes.router,
     evaluations.router,

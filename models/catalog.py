@@ -26,6 +26,11 @@ FULL_PARAMETERS = 150_000_000
 ENCODER_FAMILIES = frozenset(FAMILIES)
 """`model_type` of the models that classification can fine-tune and serve: encoders, and decoders read as encoders."""
 
+GENERATIVE_FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"causal": ("llama", "gptj"), "summarize": ("t5", "mt5")}
+)
+"""`model_type` of the models that each generative task can train."""
+
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:

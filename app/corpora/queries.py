@@ -31,6 +31,9 @@ _REFERENCED = """
     UNION SELECT frame_blob FROM audit_samples WHERE corpus_id {is} :id
     UNION SELECT texts_blob FROM relabel_runs WHERE corpus_id {is} :id
     UNION SELECT embeddings_blob FROM relabel_runs WHERE corpus_id {is} :id AND embeddings_blob IS NOT NULL
+    UNION SELECT f.source_blob FROM document_files f JOIN document_sets s ON s.id = f.set_id WHERE s.corpus_id {is} :id
+    UNION SELECT f.text_blob FROM document_files f JOIN document_sets s ON s.id = f.set_id
+        WHERE s.corpus_id {is} :id AND f.text_blob IS NOT NULL
     UNION SELECT params->>'blob' FROM jobs WHERE corpus_id {is} :id AND params->>'blob' IS NOT NULL
     UNION SELECT result->>'rejected_blob' FROM jobs WHERE corpus_id {is} :id AND result->>'rejected_blob' IS NOT NULL
 """

@@ -13,7 +13,7 @@ from app.http.problems import Invalid, Problem, TooLarge
 from app.http.security import authenticate
 from app.settings import get_settings
 
-UPLOADS = re.compile(r"/(corpora/[^/]+/imports|adapters)/?")
+UPLOADS = re.compile(r"/(corpora/[^/]+/imports|adapters|document-sets)/?")
 """POST paths whose body is a file that is streamed to the blob store."""
 
 

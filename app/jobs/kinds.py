@@ -26,11 +26,13 @@ class Kind:
 
 _BUILT_IN = (
     Kind("import", "workers.importing", "import", "/imports", "Import"),
+    Kind("documents", "workers.documents", "import", "/document-jobs", "Document job", pausable=True),
     Kind("train", "workers.train", "train", "/train-jobs", "Train job", trainer=True, pausable=True),
     Kind("search", "workers.search", "search", "/searches", "Search", pausable=True, at_once=1),
     Kind("trial", "workers.search.trial", "train", "/trials", "Trial", trainer=True, pausable=True),
     Kind("sample", "workers.sample", "sample", "/sample-jobs", "Sample job"),
     Kind("evaluate", "workers.evaluate", "train", "/evaluations", "Evaluation", trainer=True, pausable=True),
+    Kind("measure", "workers.measure", "train", "/jobs", "Measurement", trainer=True),
     Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job", pausable=True),
 )
 

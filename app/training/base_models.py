@@ -29,8 +29,28 @@ def check_base_model(name: str, settings: Settings) -> Path:
     Raises Invalid for one that is unknown, cannot be had here, or is of no family that classification trains; it names what
     there is and how to provide one.
     """
+    folder = base_folder(name, settings)
+    family = family_of(folder)
+    if family not in ENCODER_FAMILIES:
+        raise _unsuitable(name, family)
+    return folder
+
+
+def check_device(device: str, settings: Settings) -> None:
+    """Raise Invalid for a device that this installation never trains on. Whether a worker's machine has a GPU only its job can find out."""
+    if device == "cuda" and settings.device == "cpu":
+        raise Invalid(
+            "A GPU was asked for, and this installation trains on the CPU (REMAND_DEVICE=cpu): ask for 'auto' or 'cpu', or let "
+            "the operator provide one.",
+            field="/device",
+            slug="device-unavailable",
+        )
+
+
+def base_folder(name: str, settings: Settings) -> Path:
+    """The folder of a base model of any family; raises Invalid for one that is unknown or cannot be had here."""
     try:
-        folder = _located(name, tuple(str(path) for path in settings.model_dirs), settings.allow_hub)
+        return _located(name, tuple(str(path) for path in settings.model_dirs), settings.allow_hub)
     except ModelUnavailableError as error:
         raise Invalid(
             str(error), field="/base_model", slug="base-model-unavailable", known=list(known_names())
@@ -42,10 +62,6 @@ def check_base_model(name: str, settings: Settings) -> Path:
             field="/base_model",
             slug="base-model-unavailable",
         ) from None
-    family = family_of(folder)
-    if family not in ENCODER_FAMILIES:
-        raise _unsuitable(name, family)
-    return folder
 
 
 @lru_cache(maxsize=32)

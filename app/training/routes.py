@@ -19,16 +19,25 @@ from app.jobs.queries import create_job
 from app.jobs.routes import job_router
 from app.jobs.schemas import JobDocument, accepted_headers, job_document
 from app.settings import get_settings
-from app.training.base_models import check_base_model
+from app.training.base_models import check_base_model, check_device
+from app.training.estimates import RETRY_SECONDS, Chosen, answer_dry_run, known_estimate
+from app.training.generative import accept_generative
+from app.training.generative_rules import check_tasks
+from app.training.generative_schemas import GenerativePreview
 from app.training.methods import check_method
 from app.training.plan import selection_for
 from app.training.rules import check, option_counts
 from app.training.schemas import OptionCountAnswer, TrainingPreview, TrainJobRequest
+from app.training.search_routes import checked_search, start_search
 from models.scheme import MISSING
 
 router = APIRouter()
 DryRun = Annotated[
-    bool, Query(description="Check the request and count what it would train on; store nothing.")
+    bool,
+    Query(
+        description="Check the request, count what it would train on and estimate what it would take; store nothing of it. Waits for a short "
+        "measurement where none of the last day is at hand."
+    ),
 ]
 
 
@@ -40,7 +49,10 @@ DryRun = Annotated[
     operation_id="create_train_job",
     response_model=JobDocument,
     responses={
-        200: {"model": TrainingPreview, "description": "With dry_run: what would be trained on."},
+        200: {
+            "model": TrainingPreview | GenerativePreview,
+            "description": "With dry_run: what would be trained on.",
+        },
         **problems(404, 409, 422),
     },
 )
@@ -49,18 +61,32 @@ def train(
 ) -> Response:
     """Trains on the corpus's labels of now: held-out folds, both baselines, a final fit, calibration and report."""
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
+    check_tasks(body)
+    if body.task != "classify":
+        return accept_generative(db, body, corpus, caller.name, idempotent, dry_run=dry_run)
     folder = check_base_model(body.base_model, get_settings())
     check_method(body, folder, get_settings())
-    preview = _preview(db, body, corpus, current_labels(db, corpus.id))
+    if body.search is not None:
+        checked_search(body, get_settings())
+    check_device(body.device, get_settings())
+    preview, chosen = _preview(db, body, corpus, current_labels(db, corpus.id))
     if dry_run:
+        preview.estimate, preview.measuring = answer_dry_run(db, body, corpus.id, chosen, caller.name)
+        headers = {"Retry-After": str(RETRY_SECONDS)} if preview.estimate is None else {}
         # Raised, so that the transaction is rolled back and an Idempotency-Key stays free for the real request.
-        raise Replay(JSONResponse(preview.model_dump(mode="json")))
+        raise Replay(JSONResponse(preview.model_dump(mode="json"), headers=headers))
+    if body.search is not None:
+        job = start_search(db, body, corpus, preview.warnings, caller.name)
+        return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))
     params = body.model_dump(mode="json") | {"warnings": preview.warnings}
+    params["estimate"] = known_estimate(db, body, corpus.id, chosen)
     job = create_job(db, "train", corpus.id, params, caller.name)
     return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))
 
 
-def _preview(db: AnySession, body: TrainJobRequest, corpus: Corpus, frozen: Frozen) -> TrainingPreview:
+def _preview(
+    db: AnySession, body: TrainJobRequest, corpus: Corpus, frozen: Frozen
+) -> tuple[TrainingPreview, Chosen]:
     frame = frozen.frame
     selection = selection_for(
         db,
@@ -74,6 +100,8 @@ def _preview(db: AnySession, body: TrainJobRequest, corpus: Corpus, frozen: Froz
     )
     groups = frame["group"].n_unique()
     warnings = check(selection, groups, None if body.folds == "auto" else body.folds, body.options)
+    version_ids = frame["text_version_id"].to_numpy()[selection.rows].tolist()
+    chosen = Chosen(version_ids, len(selection.scheme.options), groups)
     return TrainingPreview(
         corpus_id=corpus.id,
         texts=len(frame),
@@ -82,7 +110,7 @@ def _preview(db: AnySession, body: TrainJobRequest, corpus: Corpus, frozen: Froz
         cells=int((selection.labels != MISSING).sum()),
         options=[OptionCountAnswer.model_validate(count) for count in option_counts(selection)],
         warnings=warnings,
-    )
+    ), chosen
 
 
 router.include_router(job_router("train", "/train-jobs"))

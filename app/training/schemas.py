@@ -8,6 +8,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from app.corpora.schemas import Key
 from app.http.schemas import AnswerModel, RequestModel
+from app.training.estimate_schemas import EstimateAnswer
+from app.training.generative_schemas import CausalSettings, SummarizeSettings
 from app.training.recipe_schemas import CrossEntropyLoss, LossSettings
 from app.training.sample_schemas import InlineSample, TrainingSample
 from app.training.search_schemas import SearchRequest
@@ -28,6 +30,10 @@ class TrainJobRequest(RequestModel):
     )
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None, description="Name of the adapter; default: the corpus's name, the base model and the day."
+    )
+    task: Literal["classify", "summarize", "causal"] = Field(
+        "classify",
+        description="What is learned: the corpus's labels, summaries of texts, or how a body of documents is written.",
     )
     base_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
         DEFAULT, description="A name of the catalog, or a folder that the operator allows."
@@ -85,6 +91,13 @@ class TrainJobRequest(RequestModel):
     activation_checkpointing: bool = Field(
         False, description="Run layers again backwards instead of keeping their activations: less memory."
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where to train; auto: as the operator says, a GPU where there is one."
+    )
+    memory_bytes: Annotated[int, Field(ge=0)] | Auto = Field(
+        "auto",
+        description="Memory for the activations of the frozen layers (auto: 4 GiB); what is more goes to a file.",
+    )
     wide: bool = Field(True, description="Whether the TF-IDF branch is fitted and added.")
     seed: int = Field(
         0, ge=0, lt=2**31, description="The same seed, labels and machine give the same adapter."
@@ -106,6 +119,12 @@ class TrainJobRequest(RequestModel):
     limit: int | None = Field(None, ge=1, description="At most so many labelled texts, chosen by the seed.")
     search: SearchRequest | None = Field(
         None, description="Search hyperparameters first; the answer is then a search job (/searches/{id})."
+    )
+    causal: CausalSettings | None = Field(
+        None, description="Settings of the task causal; labels are not looked at."
+    )
+    summarize: SummarizeSettings | None = Field(
+        None, description="Settings of the task summarize; labels are not looked at."
     )
 
     def trainer_request(self) -> dict[str, Any]:
@@ -131,6 +150,7 @@ class TrainJobRequest(RequestModel):
             "lora_rank",
             "learning_rate",
             "max_tokens",
+            "memory_bytes",
             "wide",
             "seed",
         }
@@ -159,3 +179,7 @@ class TrainingPreview(AnswerModel):
     cells: int = Field(description="Labels among them.")
     options: list[OptionCountAnswer]
     warnings: list[str]
+    estimate: EstimateAnswer | None = Field(
+        None, description="None while no trainer has measured this yet: ask again after Retry-After."
+    )
+    measuring: str | None = Field(None, description="The measuring job that the estimate waits for.")

@@ -18,9 +18,12 @@ def upgrade() -> None:
     _searches()
     _samples()
     _evaluations()
+    _documents()
 
 
 def downgrade() -> None:
+    op.drop_table("document_files")
+    op.drop_table("document_sets")
     op.drop_table("gate_decisions")
     op.drop_table("evaluations")
     _plain_samples()
@@ -176,3 +179,59 @@ def _evaluations() -> None:
     for table in ("evaluations", "gate_decisions"):
         for column in ("corpus_id", "adapter_id"):
             op.create_index(op.f(f"ix_{table}_{column}"), table, [column])
+
+
+def _documents() -> None:
+    """Document sets and their files."""
+    op.create_table(
+        "document_sets",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("corpus_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=True),
+        sa.Column("created_by", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["corpus_id"], ["corpora.id"], name=op.f("fk_document_sets_corpus_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_document_sets_job_id"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_document_sets")),
+    )
+    op.create_index(op.f("ix_document_sets_corpus_id"), "document_sets", ["corpus_id"])
+    op.create_index("ix_document_sets_listing", "document_sets", ["created_at", "id"])
+    op.create_table(
+        "document_files",
+        sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("set_id", sa.Text(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("source_blob", sa.Text(), nullable=False),
+        sa.Column("inside", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("status", sa.Text(), server_default="waiting", nullable=False),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=True) for name in ("kind", "code", "detail", "text_blob")),
+        *(sa.Column(name, sa.Integer(), nullable=True) for name in ("pages", "row_count")),
+        sa.Column("characters", sa.BigInteger(), nullable=True),
+        sa.Column("warnings", JSONB(), server_default="[]", nullable=False),
+        sa.CheckConstraint(
+            "status IN ('waiting', 'read', 'refused', 'unpacked')", name=op.f("ck_document_files_status")
+        ),
+        sa.CheckConstraint("kind IN ('document', 'rows', 'archive')", name=op.f("ck_document_files_kind")),
+        sa.CheckConstraint(
+            "(status = 'read') = (text_blob IS NOT NULL)", name=op.f("ck_document_files_text")
+        ),
+        sa.CheckConstraint(
+            "(status = 'refused') = (code IS NOT NULL)", name=op.f("ck_document_files_refusal")
+        ),
+        sa.ForeignKeyConstraint(
+            ["set_id"], ["document_sets.id"], name=op.f("fk_document_files_set_id"), ondelete="CASCADE"
+        ),
+        *(
+            sa.ForeignKeyConstraint([column], ["blobs.digest"], name=op.f(f"fk_document_files_{column}"))
+            for column in ("source_blob", "text_blob")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_document_files")),
+    )
+    op.create_index(op.f("ix_document_files_set_id"), "document_files", ["set_id"])

@@ -28,7 +28,7 @@ def read_docx(content: bytes, name: str, limits: Limits) -> Document:
         raise _old_or_encrypted(content, name)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            refuse_bomb(archive, name, limits)
+            refuse_bomb(archive, name, limits.unpacked_bytes)
             names = set(archive.namelist())
         document = docx.Document(io.BytesIO(content))
         blocks = list(_blocks(document))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from models.documents.bombs import refuse_bomb
 from models.documents.docx import OLE, read_docx
@@ -55,15 +55,15 @@ def read_document(content: bytes, name: str, limits: Limits) -> Document:
     )
 
 
-def unpacked(content: bytes, name: str, limits: Limits) -> Iterator[tuple[str, bytes]]:
+def unpacked(content: bytes | Path, name: str, limits: Limits) -> Iterator[tuple[str, bytes]]:
     """The files of a zip as (path inside it, content), sorted by path; folders and hidden files are passed over.
 
     Raises:
         DocumentRefusedError: corrupt, encrypted, empty, a bomb, or more files than allowed.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            refuse_bomb(archive, name, limits)
+        with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as archive:
+            refuse_bomb(archive, name, limits.archive_bytes)
             members = sorted(member.filename for member in archive.infolist() if _wanted(member))
             if not members:
                 raise DocumentRefusedError("document-empty", name, "the archive holds no files.")

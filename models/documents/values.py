@@ -13,7 +13,9 @@ class Limits:
     characters: int = 20_000_000
     pages: int = 10_000
     unpacked_bytes: int = 512 * 2**20
-    """Of everything inside a .docx or a .zip, unpacked."""
+    """Of everything inside a .docx, unpacked."""
+    archive_bytes: int = 2 * 2**30
+    """Of everything inside a .zip, unpacked."""
     files: int = 2000
     """Files inside a .zip."""
 

@@ -18,12 +18,12 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from models.catalog import CATALOG, locate, weights_digest
+from models.catalog import CATALOG, GENERATIVE_FAMILIES, locate, weights_digest
 from models.encoder.load import compute_dtype, resolve_device
 from models.generative.gptj import pack_gptj
 from models.generative.lora import scaling_of, target_names, with_lora
 from models.generative.packing import Packing, pack_attention
-from models.generative.request import FAMILIES, GenerativeRequest
+from models.generative.request import GenerativeRequest
 from models.training.errors import TrainingRefusedError
 
 LONGEST_BLOCK = 2048
@@ -136,7 +136,7 @@ def output_layer(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
 
 
 def _check_family(name: str, family: str, task: str) -> None:
-    fitting = FAMILIES[task]
+    fitting = GENERATIVE_FAMILIES[task]
     if family in fitting:
         return
     known = [entry.name for entry in CATALOG.values() if entry.family in fitting]

@@ -11,8 +11,6 @@ from models.training.errors import TrainingRefusedError
 from models.training.request import Catalog
 
 Auto = Literal["auto"]
-FAMILIES = {"causal": ("llama", "gptj"), "summarize": ("t5", "mt5")}
-"""`model_type` of the base models that each task trains."""
 PREFIXES = {"document": "summarize: ", "dialogue": "Summarize the following dialogue: "}
 """What the model reads before a text, by style."""
 

@@ -16,6 +16,7 @@ from app.db.tables.corpora import (
     Text,
     TextVersion,
 )
+from app.db.tables.documents import DocumentFile, DocumentSet
 from app.db.tables.evaluations import Evaluation, GateDecision
 from app.db.tables.jobs import IdempotencyKey, Job, JobEvent, Lease
 from app.db.tables.measurements import Measurement
@@ -39,6 +40,8 @@ __all__ = [
     "Claim",
     "Corpus",
     "Disagreement",
+    "DocumentFile",
+    "DocumentSet",
     "Evaluation",
     "GateDecision",
     "IdempotencyKey",

@@ -1,0 +1,1 @@
+"""Document sets: files that generative training learns from."""

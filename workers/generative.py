@@ -1,0 +1,128 @@
+"""A generative train job (task causal or summarize): documents into the training folder, training with checkpoints, registration."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from app.adapters.archive import pack
+from app.adapters.queries import NewAdapter, register_adapter
+from app.blobs import sync_path
+from app.corpora.queries import find_corpus
+from app.db.session import WriteSession, reading
+from app.http.problems import Problem
+from app.settings import get_settings
+from app.training.generative_queries import documents_of
+from app.training.generative_rules import check_sensitive, generative_request
+from app.training.schemas import TrainJobRequest
+from workers.job_context import JobContext, JobFailed, JobStopped, memory_failure_of
+from workers.train import Teller
+
+_COLUMNS = ("key", "content", "group", "summary")
+
+
+def run_generative(context: JobContext, request: TrainJobRequest) -> None:
+    """One attempt; goes on where the last complete checkpoint was made."""
+    inputs, output = context.work_dir / "input", context.work_dir / "adapter"
+    try:
+        if not inputs.exists():
+            _write_input(context, request, inputs)
+        if not (output / "manifest.json").exists():
+            _train(context, inputs, output)
+    except Problem as problem:
+        raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
+    _register(context, request, output)
+
+
+def _write_input(context: JobContext, request: TrainJobRequest, folder: Path) -> None:
+    """The training folder, whole or not at all: documents as they are now, and the request."""
+    context.beat("gathering")
+    assert context.corpus_id is not None
+    with reading() as session:
+        corpus = find_corpus(session, context.corpus_id)
+        check_sensitive(request.task, sensitive=corpus.sensitive)
+        rows = [asdict(source) for source in documents_of(session, context.blobs, corpus, request)]
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    document = generative_request(request, get_settings())
+    (partial / "request.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    pl.DataFrame(rows, schema=dict.fromkeys(_COLUMNS, pl.String)).write_ipc(partial / "texts.arrow")
+    for path in (*partial.iterdir(), partial):
+        sync_path(path)
+    partial.rename(folder)
+    sync_path(folder.parent)
+
+
+def _train(context: JobContext, inputs: Path, output: Path) -> None:
+    """Run the trainer in this process; its events become the job's."""
+    context.beat("loading")
+    import torch
+
+    from models.catalog import ModelUnavailableError
+    from models.generative.run import train
+    from models.training.errors import TrainingRefusedError, TrainingStoppedError
+
+    threads = get_settings().threads
+    if threads:
+        torch.set_num_threads(threads)
+    shutil.rmtree(output, ignore_errors=True)
+    teller = Teller(context)
+
+    def tell(event: dict[str, Any]) -> None:
+        if event["event"] == "checkpoint":
+            context.save_checkpoint({name: value for name, value in event.items() if name != "event"})
+        else:
+            teller.tell(event)
+
+    def should_stop() -> bool:
+        context.beat()
+        return context.stop_reason() is not None
+
+    try:
+        train(inputs, context.work_dir / "checkpoints", output, tell, should_stop)
+    except TrainingStoppedError as stopped:
+        raise JobStopped from stopped
+    except (TrainingRefusedError, ModelUnavailableError) as error:
+        if error.code == "out-of-memory":
+            raise memory_failure_of(error, context.work_dir) from error
+        raise JobFailed(error.code, str(error), field=getattr(error, "field", None)) from error
+
+
+def _register(context: JobContext, request: TrainJobRequest, output: Path) -> None:
+    """Blob first, then the row and the job's end in one transaction. A generative adapter is never promoted: nothing serves it by default."""
+    context.progress(stage="registering", done=1, total=1)
+    manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    archive = context.work_dir / "adapter.tar"
+    pack(output, archive)
+    blob = context.blobs.put_file(archive)
+
+    def body(session: WriteSession) -> None:
+        assert context.corpus_id is not None
+        corpus = find_corpus(session, context.corpus_id)
+        name = (
+            request.name
+            or f"{corpus.name} {request.task} {manifest['base']['name']} {datetime.now(UTC):%Y-%m-%d}"
+        )
+        new = NewAdapter(manifest, report, blob, corpus.id, name, context.created_by, "train", context.job_id)
+        adapter, added = register_adapter(session, context.blobs, new)
+        context.succeed(
+            session,
+            {
+                "adapter_id": adapter.id,
+                "digest": adapter.digest,
+                "new": added,
+                "task": request.task,
+                "sentence": report["sentence"],
+                **report["result"],
+            },
+        )
+
+    context.transaction(body)
