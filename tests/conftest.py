@@ -86,6 +86,7 @@ def environment(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("REMAND_WORK_ROOT", str(tmp_path / "work"))
     monkeypatch.setenv("REMAND_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("REMAND_SECRET_KEY", "a key for tests")
+    monkeypatch.setenv("REMAND_MEASURE_WAIT_SECONDS", "0")  # no worker is there to measure
     get_settings.cache_clear()
     yield tmp_path
     get_settings.cache_clear()

@@ -34,9 +34,12 @@ class Device:
         return {} if self.name == "cpu" else {"CUDA_VISIBLE_DEVICES": self.name}
 
 
-def device_names(settings: Settings, folder: Path = Path("/dev")) -> tuple[str, ...]:
-    """The devices of this host, without asking torch: GPUs where there are any and they may be used, else `cpu`."""
-    if settings.device == "cpu":
+def device_names(settings: Settings, folder: Path = Path("/dev"), wanted: str = "auto") -> tuple[str, ...]:
+    """The devices of this host, without asking torch: GPUs where there are any and they may be used, else `cpu`.
+
+    wanted: what the job asks for; a job for the CPU leaves the GPUs to others.
+    """
+    if "cpu" in {settings.device, wanted}:
         return ("cpu",)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
@@ -52,9 +55,9 @@ def device_names(settings: Settings, folder: Path = Path("/dev")) -> tuple[str, 
 
 
 @contextmanager
-def held_device(settings: Settings, owner: str) -> Iterator[Device | None]:
+def held_device(settings: Settings, owner: str, wanted: str = "auto") -> Iterator[Device | None]:
     """The first free device until the block ends, or None; at the end the waiting trainer jobs are rung."""
-    device = _take(settings, owner)
+    device = _take(settings, owner, wanted)
     try:
         yield device
     finally:
@@ -79,8 +82,8 @@ def _give_back(device: Device) -> None:
         )
 
 
-def _take(settings: Settings, owner: str) -> Device | None:
-    for name in device_names(settings):
+def _take(settings: Settings, owner: str, wanted: str) -> Device | None:
+    for name in device_names(settings, wanted=wanted):
         lease = f"trainer:{socket.gethostname()}:{name}"
         with writing() as session:
             if take_lease(session, lease, owner, settings.lease_seconds) is not None:

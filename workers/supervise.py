@@ -51,9 +51,10 @@ def run_job(job_id: str) -> None:
         return
     kind = KINDS[job.kind]
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    wanted = str(job.params.get("device", "auto"))
     with (
         place_for(kind) as free,
-        held_device(settings, owner) if kind.trainer else nullcontext() as device,
+        held_device(settings, owner, wanted) if kind.trainer else nullcontext() as device,
     ):
         if not free or (kind.trainer and device is None):
             return

@@ -30,7 +30,16 @@ from app.training.queries import contents
 from app.training.rules import Selection, check, chosen_scheme, human_pair
 from app.training.schemas import TrainJobRequest
 from models.scheme import Scheme
-from workers.job_context import JobContext, JobFailed, JobStopped, child_main
+from workers.job_context import (
+    JobContext,
+    JobFailed,
+    JobStopped,
+    child_main,
+    memory_failure_of,
+    peak_memory_bytes,
+)
+from workers.search.refit import refit_fields
+from workers.train_size import note_size
 
 
 def run(context: JobContext) -> None:
@@ -38,17 +47,23 @@ def run(context: JobContext) -> None:
     request = TrainJobRequest.model_validate(
         {key: value for key, value in context.params.items() if key in TrainJobRequest.model_fields}
     )
+    if request.task != "classify":
+        from workers.generative import run_generative
+
+        run_generative(context, request)
+        return
     snapshot_id = _snapshot(context)
     inputs, output = context.work_dir / "input", context.work_dir / "adapter"
     try:
         if not inputs.exists():
             with reading() as session:
-                write_training_folder(inputs, _training_input(session, context, request, snapshot_id))
+                write_training_folder(inputs, training_input(session, context, request, snapshot_id))
+        teller = Teller(context)
         if not (output / "manifest.json").exists():
-            _train(context, inputs, output)
+            _train(context, inputs, output, teller)
     except Problem as problem:
         raise JobFailed(problem.slug, problem.detail) from problem
-    _register(context, request, snapshot_id, output)
+    _register(context, request, snapshot_id, output, teller)
 
 
 def _snapshot(context: JobContext) -> str:
@@ -58,7 +73,12 @@ def _snapshot(context: JobContext) -> str:
 
     def body(session: WriteSession) -> str:
         assert context.corpus_id is not None
-        snapshot = freeze(session, context.corpus_id, context.blobs)
+        given = context.params.get("refit", {}).get("snapshot_id")  # a search's trials have seen that one
+        snapshot = (
+            session.get_one(LabelSnapshot, given)
+            if given
+            else freeze(session, context.corpus_id, context.blobs)
+        )
         context.emit(
             "snapshot",
             {
@@ -77,9 +97,10 @@ def _snapshot(context: JobContext) -> str:
         raise JobFailed(problem.slug, problem.detail) from problem
 
 
-def _training_input(
+def training_input(
     session: ReadSession, context: JobContext, request: TrainJobRequest, snapshot_id: str
 ) -> TrainingInput:
+    """What the trainer reads: the rows and labels of a snapshot that the request asks for."""
     row = session.get_one(LabelSnapshot, snapshot_id)
     version = scheme_version(session, row.corpus_id, row.scheme_version)
     assert version is not None
@@ -105,9 +126,10 @@ def _training_input(
         request=request.trainer_request()
         | {
             "scheme": selection.scheme.to_document(),
-            "device": settings.device,
+            "device": settings.device if request.device == "auto" else request.device,
             "catalog": catalog_document(settings),
-        },
+        }
+        | refit_fields(session, context.params),
         keys=[frozen.external_ids[row] for row in rows],
         contents=[texts[number] for number in frozen.text_version_ids[rows].tolist()],
         groups=[frozen.groups[row] for row in rows],
@@ -137,8 +159,10 @@ def _human_pair(
     return first, second
 
 
-def _train(context: JobContext, inputs: Path, output: Path) -> None:
+def _train(context: JobContext, inputs: Path, output: Path, teller: Teller) -> None:
     """Run the trainer in this process; its events become the job's."""
+    context.beat("loading")
+    note_size(context.work_dir, inputs)
     import torch
 
     from models.catalog import ModelUnavailableError
@@ -149,12 +173,13 @@ def _train(context: JobContext, inputs: Path, output: Path) -> None:
     threads = get_settings().threads
     if threads:
         torch.set_num_threads(threads)
-    teller = Teller(context)
     shutil.rmtree(output, ignore_errors=True)
+    checkpoints = context.work_dir / "checkpoints"
+    teller.say_if_anew(checkpoints)
     try:
         train(
             inputs,
-            context.work_dir / "checkpoints",
+            checkpoints,
             output,
             teller.tell,
             lambda: context.stop_reason() is not None,
@@ -163,6 +188,8 @@ def _train(context: JobContext, inputs: Path, output: Path) -> None:
         raise JobStopped from stopped
     except (TrainingRefusedError, ModelUnavailableError, TooFewGroupsError) as error:
         code = getattr(error, "code", "training-refused")
+        if code == "out-of-memory":
+            raise memory_failure_of(error, context.work_dir) from error
         raise JobFailed(code, str(error), field=getattr(error, "field", None)) from error
 
 
@@ -172,6 +199,19 @@ class Teller:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._begin: tuple[float, float] | None = None
+        self.planned: dict[str, Any] = {}
+        """What the trainer said of its plan."""
+
+    def say_if_anew(self, checkpoints: Path) -> None:
+        """An event where an earlier attempt got further than this machine knows: its checkpoints lie elsewhere, or are lost."""
+        if "member" in (self._context.checkpoint or {}) and not checkpoints.exists():
+            self._context.emit(
+                "started_anew",
+                {
+                    "detail": "The checkpoints of the earlier attempt are not in this work folder (a backup does not hold them, and "
+                    "jobs workers may have folders of their own): training starts anew, from the same label snapshot."
+                },
+            )
 
     def tell(self, event: dict[str, Any]) -> None:
         """Take one event of `models.training`."""
@@ -183,6 +223,9 @@ class Teller:
             snapshot_id = (self._context.checkpoint or {})["snapshot_id"]
             self._context.save_checkpoint({"snapshot_id": snapshot_id, **data})
         else:
+            if kind == "estimate":
+                self.planned = data
+                self._context.expect_pace(data.get("tokens_per_second") or 0.0)
             self._context.emit("trained" if kind == "finished" else kind, data)
 
     def _time_left(self, done: float, total: float) -> float | None:
@@ -195,8 +238,11 @@ class Teller:
         return None if seconds is None else round(seconds, 1)
 
 
-def _register(context: JobContext, request: TrainJobRequest, snapshot_id: str, output: Path) -> None:
+def _register(
+    context: JobContext, request: TrainJobRequest, snapshot_id: str, output: Path, teller: Teller
+) -> None:
     """Blob first, then row, promotion and the job's end in one transaction."""
+    context.progress(stage="registering", done=1, total=1)
     manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     archive = context.work_dir / "adapter.tar"
@@ -224,10 +270,24 @@ def _register(context: JobContext, request: TrainJobRequest, snapshot_id: str, o
                 "beats_baselines": adapter.beats_baselines,
                 "promoted": decision.promoted,
                 "promotion": decision.reason,
+                "duration": duration_of(context, report, teller.planned),
             },
         )
 
     context.transaction(body)
+
+
+def duration_of(context: JobContext, report: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
+    """How long it took beside what was estimated: before the job (where it had been measured) and after its trunk was read."""
+    before = context.params.get("estimate") or {}
+    return {
+        "seconds": report.get("seconds"),
+        "estimated_seconds": before.get("seconds"),
+        "estimated_range": before.get("range_seconds"),
+        "planned_seconds": planned.get("estimated_seconds"),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "estimated_memory_bytes": before.get("memory_bytes"),
+    }
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from workers.heartbeat import allowed_silence, read_beat
 from workers.host_memory import Sample
 
 LOOK_SECONDS = 1.0
+START_SECONDS = 120.0
+"""A child may need so long for its first beat, whatever the settings say: it loads libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,10 @@ class Vitals:
         if not self._watched:
             return None
         seconds = time.monotonic() - self._moved_at
-        allowed = allowed_silence(
-            self._longest, floor=self._settings.stuck_seconds, factor=self._settings.stuck_factor
+        floor = (
+            self._settings.stuck_seconds if self._beats else max(START_SECONDS, self._settings.stuck_seconds)
         )
+        allowed = allowed_silence(self._longest, floor=floor, factor=self._settings.stuck_factor)
         return Silence(self._stage, seconds, allowed, self._beats) if seconds > allowed else None
 
     @property

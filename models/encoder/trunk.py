@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,13 @@ def text_means(sums: NDArray[np.float32], windows: Windows, rows: Rows | None = 
     return flat if rows is None else flat[rows]
 
 
+def _reserved(path: Path, size: int) -> Path:
+    """A file with room for all of it: a disk too small is an OSError now, not a SIGBUS in the middle of writing."""
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    return path
+
+
 def _storage(encoder: Encoder, tokens: int, folder: Path, memory: int) -> Tensor:
     wide = encoder.dtype == torch.bfloat16 or FAMILIES[encoder.family].residual
     dtype = torch.bfloat16 if wide else torch.float16
@@ -162,5 +170,5 @@ def _storage(encoder: Encoder, tokens: int, folder: Path, memory: int) -> Tensor
     if size <= memory:
         return torch.empty(shape, dtype=dtype)
     # numpy has no bf16: the file holds 16-bit words that torch reads as what they are.
-    mapped = np.memmap(folder / "trunk.bin", dtype=np.int16, mode="w+", shape=shape)
+    mapped = np.memmap(_reserved(folder / "trunk.bin", size), dtype=np.int16, mode="r+", shape=shape)
     return torch.from_numpy(mapped).view(dtype)

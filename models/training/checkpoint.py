@@ -16,10 +16,14 @@ from models.adapters.folder import sync_folder
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Replace a checkpoint file by a new one in a single step: temporary name, fsync, rename."""
     temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as opened:
-        torch.save(state, opened)
-        opened.flush()
-        os.fsync(opened.fileno())
+    try:
+        with temporary.open("wb") as opened:
+            torch.save(state, opened)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # room for whoever needs it: the disk may be full
+        raise
     temporary.replace(path)
 
 
@@ -36,6 +40,10 @@ def save_folder(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    write(temporary)
-    sync_folder(temporary)
+    try:
+        write(temporary)
+        sync_folder(temporary)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     temporary.rename(path)
