@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.encoder.load import Encoder
+from models.encoder.lora_product import AddedProduct
 
 ALPHA_PER_RANK = 2
 """alpha is by default twice the rank, so that plain LoRA's scaling is 2 at every rank."""
@@ -43,6 +44,12 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) -> (…, out) in the dtype of `x`."""
+        dropping = self.training and self.dropout > 0
+        if x.device.type == "cpu" and not dropping and self.base.weight.dtype == x.dtype:
+            added: Tensor = AddedProduct.apply(  # type: ignore[no-untyped-call]
+                x, self.base.weight, self.base.bias, self.lora_A, self.lora_B, self.scaling
+            )
+            return added
         kept = functional.dropout(x, self.dropout, self.training)
         low = functional.linear(kept, self.lora_A.to(x.dtype))
         return self.base(x) + functional.linear(low, (self.lora_B * self.scaling).to(x.dtype))  # type: ignore[no-any-return]
