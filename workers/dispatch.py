@@ -23,6 +23,7 @@ from app.jobs.housekeeping import remove_expired
 from app.jobs.leases import give_lease_back, give_rings_back, release_expired, take_lease, take_rings
 from app.jobs.queries import JOBS_CHANNEL
 from app.settings import Settings, get_settings
+from app.training.search_queries import remove_orphaned_studies
 from workers.celery_app import ring
 from workers.logs import configure_logging
 from workers.work_folder import clean_work_folder
@@ -123,7 +124,7 @@ class Dispatcher:
     def _keep_house(self) -> None:
         if time.monotonic() - self._cleaned_at >= HOUSEKEEPING_SECONDS:
             with writing() as session:
-                removed = remove_expired(session)
+                removed = remove_expired(session) | {"studies": remove_orphaned_studies(session)}
             clean_work_folder(self._settings)
             self._cleaned_at = time.monotonic()
             log.debug("housekeeping", **removed)

@@ -16,6 +16,7 @@ from app.db.tables import Blob as BlobRow
 from app.http.problems import Conflict, NotFound, Unavailable
 from app.http.security import Principal, check_scope
 from app.ids import new_id
+from app.training.search_queries import remove_orphaned_studies
 
 _COUNTS = text(
     """
@@ -132,6 +133,7 @@ def delete_corpus(session: WriteSession, corpus: Corpus, actor: str) -> list[str
     candidates = list(session.scalars(text(_REFERENCED.format(**{"is": "="})), {"id": corpus.id}))
     for statement in _DELETION:
         session.execute(text(statement), {"id": corpus.id})
+    remove_orphaned_studies(session)
     session.add(
         AuditLog(actor=actor, action="corpus.delete", object_id=corpus.id, detail={"name": corpus.name})
     )

@@ -50,7 +50,7 @@ def part_jobs(session: AnySession, parent_id: str, role: str) -> dict[int, Job]:
         .order_by(JobPart.number)
         .execution_options(populate_existing=True)
     )
-    return dict(session.execute(query).tuples())
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def trial_page(session: AnySession, search_id: str, after: int, limit: int) -> Sequence[tuple[int, Job]]:
@@ -60,7 +60,7 @@ def trial_page(session: AnySession, search_id: str, after: int, limit: int) -> S
         .join(Job, Job.id == JobPart.job_id)
         .where(JobPart.parent_id == search_id, JobPart.role == "trial", JobPart.number > after)
     )
-    return [(number, job) for number, job in session.execute(query.order_by(JobPart.number).limit(limit))]
+    return [(row[0], row[1]) for row in session.execute(query.order_by(JobPart.number).limit(limit))]
 
 
 def make_part(

@@ -15,7 +15,7 @@ from app.training.schemas import TrainJobRequest
 from app.training.search_schemas import MOST_TRIALS, Choice, Dimension, FloatRange, IntRange, SearchRequest
 
 AUTO_TRIALS = 20
-SHARED = frozenset({"base_model", "max_tokens"})
+SHARED = frozenset({"base_model", "max_tokens", "method", "trained_layers"})
 """What all members of an adapter have in common, so that no fold can choose it for itself."""
 NOT_SEARCHED = frozenset(
     {
@@ -48,6 +48,13 @@ def check_search(request: TrainJobRequest) -> SearchRequest:
     """
     search = request.search
     assert search is not None
+    task = getattr(request, "task", "classify")
+    if task != "classify":
+        raise Invalid(
+            f"Searches are made for classification, not for {task!r}.",
+            field="/search",
+            slug="search-unsupported",
+        )
     known = searchable()
     for name, dimension in search.space.items():
         place = f"/search/space/{name.replace('~', '~0').replace('/', '~1')}"
@@ -173,7 +180,7 @@ def _refused(request: TrainJobRequest, values: Mapping[str, Any]) -> tuple[str, 
     """Place and words of what is wrong with a request that has these values; None where nothing is."""
     document = request.model_dump(mode="json", exclude={"search"})
     try:
-        changed = TrainJobRequest.model_validate(document | values)
+        changed = TrainJobRequest.model_validate(document | dict(values))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         words = dict.fromkeys(plain_words(item["type"], item["msg"]) for item in found)

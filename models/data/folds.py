@@ -9,6 +9,9 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+AUTO_FOLDS = 5
+"""Folds of a train job that asks for none in particular, where the corpus has so many groups."""
+
 
 class TooFewGroupsError(ValueError):
     """There are fewer groups than parts to split them into."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from models.adapters.head import Pooling
+from models.data.folds import AUTO_FOLDS
 from models.encoder.batches import CPU_BUDGET
 from models.encoder.load import Encoder
 from models.encoder.trunk import Trunk
@@ -25,7 +26,6 @@ RECIPE = 3
 """Counted up whenever training itself changes: checkpoints of another recipe are not resumed."""
 GPU_STEP = 8192
 """Tokens of an optimizer step on a GPU; more would leave small corpora with too few steps."""
-AUTO_FOLDS = 5
 AUTO_EPOCHS = 3
 INNER_SHARE = 0.12
 """Share of a fold's training part that epochs are chosen on."""

@@ -48,6 +48,7 @@ from models.training.plan import (
 )
 from models.training.progress import Event, Progress
 from models.training.request import read_request
+from models.training.search_report import search_part
 from models.training.wide import count_vocabulary
 
 
@@ -115,6 +116,7 @@ def _train(
     read = held_out(material, results)
     seconds = time.monotonic() - began
     report = report_of(material, plan, results, final, read, seconds, energy_since(meter))
+    report |= search_part(material, results)
     progress.event("report", verdict=report["verdict"], macro=report["macro"], micro=report["micro"])
     progress.enter("writing")
     draft = work / "adapter"

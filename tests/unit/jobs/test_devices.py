@@ -51,7 +51,7 @@ def test_a_child_sees_only_its_own_gpu() -> None:
 def test_kinds_say_where_a_job_lives() -> None:
     assert job_path("train", "job_1") == "/train-jobs/job_1"
     assert set(QUEUES) == {kind.queue for kind in KINDS.values()}
-    assert [kind.name for kind in KINDS.values() if kind.trainer] == ["train"]
+    assert [kind.name for kind in KINDS.values() if kind.trainer] == ["train", "trial"]
     assert [(kind.name, kind.trainer) for kind in from_words("a=x.y,b=x.z:trainer")] == [
         ("a", False),
         ("b", True),

@@ -1,0 +1,61 @@
+"""A corpus, a base model and a jobs worker of one thread, for searches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from app.db.session import reading, writing
+from app.db.tables import Job
+from app.jobs import leases
+from tests.integration.train.conftest import allowed, client, corpus, tiny_model
+from workers.job_context import run_attempt
+from workers.search import run as parent
+from workers.search import studies, trial
+from workers.stopping import StopFlag
+from workers.train import run as train
+
+__all__ = ["allowed", "client", "corpus", "tiny_model"]
+
+MODULES = {"search": parent.run, "trial": trial.run, "train": train}
+
+
+@pytest.fixture
+def worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Job]]:
+    """`worker(search_id)` runs a search to its end: the parent in a thread, one trial or train job at a time in this one."""
+    monkeypatch.setattr(parent, "LOOK_SECONDS", 0.02)
+
+    def see_through(search_id: str, before: Callable[[Job], None] = lambda _job: None) -> Job:
+        thread = threading.Thread(target=attempt, args=(engine, search_id), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            waiting = next_job(engine, search_id)
+            if waiting is None:
+                thread.join(0.02)
+            else:
+                before(waiting)
+                attempt(engine, waiting.id)
+        with reading(engine) as session:
+            return session.get_one(Job, search_id)
+
+    yield see_through
+    studies.open_storage.cache_clear()
+
+
+def next_job(engine: Engine, search_id: str) -> Job | None:
+    """The oldest trial or train job that waits."""
+    query = select(Job).where(Job.state == "queued", Job.id != search_id, Job.kind.in_(MODULES))
+    with reading(engine) as session:
+        return session.scalars(query.order_by(Job.created_at, Job.id)).first()
+
+
+def attempt(engine: Engine, job_id: str, flag: StopFlag | None = None) -> Any:
+    """What a jobs worker's child does, in this process."""
+    with writing(engine) as session:
+        claimed = leases.claim(session, job_id, "test", 60)
+    assert claimed is not None
+    return run_attempt(job_id, claimed.fence, MODULES[claimed.kind], flag or StopFlag())
