@@ -85,6 +85,11 @@ def promote_(
         raise Conflict(
             "The adapter belongs to no corpus: import it for a corpus to promote it there.", slug="no-corpus"
         )
+    if adapter.task != "classify":
+        raise Conflict(
+            f"The adapter is made to {adapter.task}: only adapters that classify are a corpus's default.",
+            slug="wrong-task",
+        )
     corpus = lock_corpus(db, adapter.corpus_id)
     require_match(if_match, _etag(corpus))
     by_hand(db, corpus, adapter, caller.name, body or PromoteBody())

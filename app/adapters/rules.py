@@ -75,6 +75,8 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
     if not isinstance(base, Mapping) or not isinstance(base.get("name"), str):
         raise _lacking("base.name", "the name of the base model")
     keys = manifest.get("option_keys")
+    if manifest["task"] != "classify" and keys == []:  # generative adapters answer no options
+        return
     if not (isinstance(keys, list) and keys and all(isinstance(key, str) for key in keys)):
         raise _lacking("option_keys", "the list of options")
     if not isinstance(manifest.get("scheme"), Mapping):

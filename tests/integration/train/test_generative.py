@@ -106,6 +106,12 @@ def test_a_causal_job_from_uploaded_documents_to_an_adapter(
     assert (adapter_folder(adapter, tmp_path) / "adapter_model.safetensors").is_file()
     answer = client.post("/classify", json={"text": "A letter.", "adapter": adapter["id"]})
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:remand:problem:wrong-task")
+    etag = client.get(f"/adapters/{adapter['id']}").headers["ETag"]
+    promoted = client.post(f"/adapters/{adapter['id']}/promote", headers={"If-Match": etag})
+    assert (promoted.status_code, promoted.json()["type"]) == (409, "urn:remand:problem:wrong-task")
+    tar = client.get(f"/adapters/{adapter['id']}/download").content
+    again = client.post("/adapters", files={"file": ("a.tar", tar)})
+    assert (again.status_code, again.json()["digest"]) == (201, adapter["digest"]), again.text
     page = client.get(f"/reports/{adapter['id']}", headers={"Accept": "text/html"})
     assert page.status_code in {200, 303}
 
