@@ -56,7 +56,7 @@ def run(context: JobContext) -> None:
         parts,
         context.params["seed"],
         scope_asked=asked_for(context, scope),
-        subjects=_subjects(context, main, other),
+        **_subjects(context, main, other),
         energy=energy_since(meter),
         seconds=round(time.monotonic() - began, 1),
     )

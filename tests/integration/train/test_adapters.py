@@ -79,7 +79,9 @@ def test_an_adapter_travels_as_an_archive(
     elsewhere = send(client, archive)
     assert (elsewhere.status_code, elsewhere.json()["corpus_id"]) == (201, None)
     assert stored(engine, environment) == (2, 1)
-    assert client.get(f"/adapters/{first.json()['id']}/report").json() == REPORT
+    report = client.get(f"/adapters/{first.json()['id']}/report").json()
+    assert {key: report[key] for key in REPORT} == REPORT
+    assert report["provenance"]["digest"] == first.json()["digest"]
     assert [item["id"] for item in client.get("/adapters?corpus=letters").json()["items"]] == [
         first.json()["id"]
     ]
