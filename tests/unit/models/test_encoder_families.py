@@ -1,5 +1,7 @@
 """Every family: a trunk and the layers above it give what transformers' own model gives, alone, padded and copied."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -115,6 +117,14 @@ def test_decoders_see_only_what_stands_before(exact):
     before = len(exact.special_ids[0])
     states = [batch.hidden[place[row], before : before + 2] for row in (0, 1)]
     assert torch.allclose(*states, atol=1e-5) == FAMILIES[exact.family].causal
+
+
+def test_the_document_lists_families_and_targets_as_they_are():
+    document = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    for family in FAMILIES.values():
+        assert f"| `{family.name}` | {', '.join(f'`{target}`' for target in family.targets)} |" in document
+    for name in CATALOG:
+        assert f"`{name}`" in document
 
 
 def test_neighbours_are_within_reach_and_padding_sees_itself():
