@@ -140,6 +140,14 @@ def check(selection: Selection, groups: int, folds: int | None, named: Sequence[
             slug="no-positives",
             options=refused,
         )
+    if not any(count.yes and count.no for count in counts):
+        raise Invalid(
+            f"Every label given is yes for {_listed([count.key for count in counts])}: there is nothing to tell apart. A blank is missing, "
+            "it is not no: import the texts that were read and labelled no as such, or choose other options.",
+            field="/options",
+            slug="options-never-vary",
+            options=[count.key for count in counts],
+        )
     return _warnings(counts, empty)
 
 
@@ -211,13 +219,13 @@ def _draw(seed: int, key: str) -> bytes:
 def _warnings(counts: Sequence[OptionCount], empty: Sequence[str]) -> list[str]:
     found = []
     if empty:
-        found.append(f"No text is labelled yes for {_listed(empty)}: nothing will be learned about them.")
+        found.append(f"No text is labelled yes for {_listed(empty)}: nothing will be learned about them; they are fixed at their share of yes.")
     rare = [f"{count.key} ({count.yes})" for count in counts if 0 < count.yes < RARE_POSITIVES]
     if rare:
         found.append(f"Few positives, so expect little: {_listed(rare)}.")
     constant = [count.key for count in counts if count.yes and not count.no]
     if constant:
-        found.append(f"Every label is yes for {_listed(constant)}: a blank is missing, it is not no.")
+        found.append(f"Every label is yes for {_listed(constant)}: fixed at their share of yes; a blank is missing, it is not no.")
     return found
 
 

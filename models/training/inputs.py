@@ -104,6 +104,10 @@ def check_labels(labels: NDArray[np.generic], rows: int, scheme: Scheme) -> Labe
     for question in scheme.questions:
         if question.kind is QuestionKind.CHOOSE_ONE:
             _check_choice(labels[:, [option.position for option in question.options]], question.key)
+    if not ((labels == YES).any(axis=0) & (labels == NO).any(axis=0)).any():
+        raise TrainingRefusedError(
+            "options-never-vary", "labels.npy", "no option has both a yes and a no: there is nothing to tell apart"
+        )
     return labels.astype(np.int8)
 
 
