@@ -96,11 +96,14 @@ def _random(asked: SampleRequest, material: Material, size: int) -> Rows:
 
 
 def _most_doubtful(material: Material, rows: Rows) -> Rows:
-    """Rows with a prediction by falling doubt, in the corpus's order on a tie."""
+    """Rows with a prediction by falling doubt, in the corpus's order on a tie; exact repetitions of a text come after all others."""
     assert material.doubts is not None
-    scores = material.doubts.scores[rows]
-    known = rows[np.isfinite(scores)]
-    return np.asarray(known[np.argsort(-material.doubts.scores[known], kind="stable")])
+    known = rows[material.doubts.known[rows]]
+    ordered = known[np.argsort(-material.doubts.scores[known], kind="stable")]
+    _, first = np.unique([material.texts.sha256[row] for row in ordered], return_index=True)
+    repeats = np.ones(len(ordered), dtype=np.bool_)
+    repeats[first] = False
+    return np.concatenate([ordered[~repeats], ordered[repeats]])
 
 
 def _space(
