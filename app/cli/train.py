@@ -21,7 +21,7 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
     epochs: Annotated[
         int | None, typer.Option(help="At most so many; default: chosen for the corpus.")
     ] = None,
-    method: Annotated[str, typer.Option(help="lora or probe.")] = "lora",
+    method: Annotated[str, typer.Option(help="lora, rslora, qlora, full or probe (docs/models.md).")] = "lora",
     seed: Annotated[int, typer.Option(help="The same seed, labels and machine give the same adapter.")] = 0,
     time_budget: Annotated[
         float | None, typer.Option(help="Seconds the job may take; cuts epochs, never folds.")
