@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from app.cli.client import call, connect, fail
+from app.cli.explained import COLOURED, explained
 
 _LONGEST_PATH = 255
 
@@ -24,11 +27,21 @@ def classify(
     ],
     corpus: Annotated[str | None, typer.Option(help="Corpus whose promoted adapter reads it.")] = None,
     adapter: Annotated[str | None, typer.Option(help="Adapter id.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say which words and sentences speak for and against.")
+    ] = False,
+    options: Annotated[
+        str | None, typer.Option(help="Options to explain, separated by commas; default: all.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Read one text with an adapter: every option's probability, and the decision at its threshold."""
     named = {"corpus": corpus, "adapter": adapter}
-    body = {"text": text_or_file(text)} | {name: value for name, value in named.items() if value}
+    body: dict[str, Any] = {"text": text_or_file(text)}
+    body |= {name: value for name, value in named.items() if value}
+    if explain or options:
+        chosen = [key.strip() for key in options.split(",")] if options else None
+        body["explain"] = {"options": chosen, "top": COLOURED}
     with connect(timeout=180.0) as client:
         answer: dict[str, Any] = call(client, "POST", "/classify", json=body).json()
     if as_json:
@@ -36,6 +49,11 @@ def classify(
         return
     for line in words(answer):
         typer.echo(line)
+    explanation = answer["results"][0].get("explanation")
+    if explanation:
+        names = {option["key"]: option["name"] for option in answer["results"][0]["options"]}
+        for line in explained(body["text"], explanation, names, colour=coloured_terminal()):
+            typer.echo(line)
 
 
 def words(answer: dict[str, Any]) -> list[str]:
@@ -52,6 +70,11 @@ def words(answer: dict[str, Any]) -> list[str]:
     model = answer["model"]
     read = f"read in {reading['windows']} windows" if reading["windows"] > 1 else "read at once"
     return [*lines, f"({model['name']}, {model['adapter']}, {model['base_model']}; {read})"]
+
+
+def coloured_terminal() -> bool:
+    """Whether what is printed is seen by somebody who wants colour (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def text_or_file(given: str) -> str:
