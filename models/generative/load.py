@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -23,8 +23,10 @@ from models.encoder.load import compute_dtype, resolve_device
 from models.generative.gptj import pack_gptj
 from models.generative.lora import scaling_of, target_names, with_lora
 from models.generative.packing import Packing, pack_attention
-from models.generative.request import GenerativeRequest
 from models.training.errors import TrainingRefusedError
+
+if TYPE_CHECKING:
+    from models.generative.request import GenerativeRequest  # pydantic is not needed to train
 
 LONGEST_BLOCK = 2048
 """Tokens of a block where the request does not say, if the model reads so many."""
