@@ -63,13 +63,20 @@ def report(
     _show_report(found)
 
 
-def promote(adapter_id: AdapterId) -> None:
+def promote(
+    adapter_id: AdapterId,
+    override: Annotated[
+        bool, typer.Option("--override", help="Promote although a check of the gate fails; needs --reason.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the audit log and the report.")] = None,
+) -> None:
     """Make it the adapter that its corpus serves by default."""
     from app.cli.client import call, connect
 
+    body = {"override": override, "reason": reason}
     with connect() as client:
         etag = call(client, "GET", f"/adapters/{adapter_id}").headers["ETag"]
-        call(client, "POST", f"/adapters/{adapter_id}/promote", headers={"If-Match": etag})
+        call(client, "POST", f"/adapters/{adapter_id}/promote", json=body, headers={"If-Match": etag})
     typer.echo(f"{adapter_id} is promoted.")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 320, 230
-LEFT, RIGHT, TOP, BOTTOM = 38, 10, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 38, 10, 20, 34
+_LONG, _NAMES, _ROW, _ROW_TOP = 640, 170, 22, 22
+"""Of the chart of intervals: width, room for names, height of a row, where the rows begin."""
 SERIES = ("a", "b", "c", "d", "e", "f")
 """Classes of the lines, in order."""
 Points = Sequence[tuple[float, float]]
@@ -104,51 +107,61 @@ def interval_chart(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
     """A line per row from the low to the high end of its interval, a dot at the value and a mark at what it is compared with.
 
     Args:
-        rows: {key, value, interval or None, mark or None}; values from -1 to 1.
+        rows: {key, value, interval or None, mark or None}; from 0 to 1, or differences.
         label: what a screen reader says.
     """
     found = [row for row in rows if row.get("value") is not None]
-    ends = [
-        end
-        for row in found
-        for end in (*(row.get("interval") or ()), row["value"], row.get("mark"))
-        if end is not None
-    ]
-    low, high = (min(0.0, *ends), max(1.0, *ends)) if ends and min(ends) >= 0 else _range([*ends, 0.0])
-    wide, step, left, top = 640, 22, 170, 22
-    height = top + step * len(found) + 8
+    ticks = _round_ticks(found)
+    low, high = ticks[0], ticks[-1]
+    height = _ROW_TOP + _ROW * len(found) + 8
 
     def x(value: float) -> float:
-        return left + (value - low) / (high - low) * (wide - left - 60)
+        return _NAMES + (value - low) / (high - low) * (_LONG - _NAMES - 60)
 
-    parts = []
-    for tick in range(5):
-        value = low + (high - low) * tick / 4
-        parts.append(
-            f'<line class="grid" x1="{x(value):.1f}" y1="{top - 6}" x2="{x(value):.1f}" y2="{height - 6}"/>'
-        )
-        parts.append(
-            f'<text class="tick" x="{x(value):.1f}" y="{top - 10}" text-anchor="middle">{value:.2g}</text>'
-        )
-    if low < 0 < high:
-        parts.append(f'<line class="zero" x1="{x(0):.1f}" y1="{top - 6}" x2="{x(0):.1f}" y2="{height - 6}"/>')
+    parts = [part for tick in ticks for part in _tick(tick, x(tick), height)]
     for number, row in enumerate(found):
-        y = top + step * number + 10
-        parts.append(
-            f'<text class="name" x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(_short(str(row["key"])))}<title>{escape(row["key"])}</title></text>'
-        )
-        if row.get("interval"):
-            first, second = (x(end) for end in row["interval"])
-            parts.append(f'<line class="whisker" x1="{first:.1f}" y1="{y}" x2="{second:.1f}" y2="{y}"/>')
-        if row.get("mark") is not None:
-            parts.append(
-                f'<line class="mark" x1="{x(row["mark"]):.1f}" y1="{y - 7}" x2="{x(row["mark"]):.1f}" y2="{y + 7}"/>'
-            )
-        parts.append(f'<circle class="dot" cx="{x(row["value"]):.1f}" cy="{y}" r="4"/>')
-        parts.append(
-            f'<text class="tick" x="{wide - 4}" y="{y + 4}" text-anchor="end">{row["value"]:.3f}</text>'
-        )
-    return _svg(parts, label, wide, height, "chart long")
+        parts += _interval_row(row, _ROW_TOP + _ROW * number + 10, x)
+    return _svg(parts, label, _LONG, height, "chart long")
+
+
+def _round_ticks(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """From three to seven round numbers that hold every value: 0 to 1 for shares."""
+    ends = [row["value"] for row in rows]
+    ends += [
+        end for row in rows for end in (*(row.get("interval") or ()), row.get("mark")) if end is not None
+    ]
+    if not ends or min(ends) >= 0:
+        return [0.0, 0.25, 0.5, 0.75, 1.0]
+    widest = max(abs(min(ends)), abs(max(ends)))
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if widest <= 4 * size)
+    first, last = math.floor(min(ends) / step), math.ceil(max(*ends, 0.0) / step)
+    return [round(step * number, 2) for number in range(min(first, last - 1), last + 1)]
+
+
+def _tick(value: float, x: float, height: int) -> list[str]:
+    name = "zero" if value == 0 else "grid"
+    return [
+        f'<line class="{name}" x1="{x:.1f}" y1="{_ROW_TOP - 6}" x2="{x:.1f}" y2="{height - 6}"/>',
+        f'<text class="tick" x="{x:.1f}" y="{_ROW_TOP - 10}" text-anchor="middle">{value:g}</text>',
+    ]
+
+
+def _interval_row(row: Mapping[str, Any], y: int, x: Callable[[float], float]) -> list[str]:
+    name = escape(_short(str(row["key"])))
+    parts = [
+        f'<text class="name" x="{_NAMES - 8}" y="{y + 4}" text-anchor="end">{name}<title>{escape(row["key"])}</title></text>'
+    ]
+    if row.get("interval"):
+        first, second = (x(end) for end in row["interval"])
+        parts.append(f'<line class="whisker" x1="{first:.1f}" y1="{y}" x2="{second:.1f}" y2="{y}"/>')
+    if row.get("mark") is not None:
+        at = x(row["mark"])
+        parts.append(f'<line class="mark" x1="{at:.1f}" y1="{y - 7}" x2="{at:.1f}" y2="{y + 7}"/>')
+    return [
+        *parts,
+        f'<circle class="dot" cx="{x(row["value"]):.1f}" cy="{y}" r="4"/>',
+        f'<text class="tick" x="{_LONG - 4}" y="{y + 4}" text-anchor="end">{row["value"]:.3f}</text>',
+    ]
 
 
 def _framed(parts: Sequence[str], label: str) -> Markup:
@@ -182,7 +195,7 @@ def _axes(
     parts.append(
         f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 4}" text-anchor="middle">{escape(across)}</text>'
     )
-    parts.append(f'<text class="axis" x="{LEFT + 4}" y="{TOP + 9}">{escape(up)}</text>')
+    parts.append(f'<text class="axis" x="2" y="{TOP - 9}">{escape(up)}</text>')
     return parts
 
 

@@ -109,6 +109,12 @@ def option_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def in_order(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Readings in the order of TITLES: Postgres keeps the keys of JSON in an order of its own."""
+    known = list(TITLES)
+    return sorted(found.items(), key=lambda item: known.index(item[0]) if item[0] in known else len(known))
+
+
 def _tools(*, standalone: bool = False) -> dict[str, Any]:
     """What the templates of evidence use."""
     style = (FOLDER / "static" / "remand.css").read_text(encoding="utf-8") if standalone else None
@@ -117,5 +123,6 @@ def _tools(*, standalone: bool = False) -> dict[str, Any]:
         "titles": TITLES,
         "short": SHORT,
         "option_rows": option_rows,
+        "in_order": in_order,
         "inline_style": style,
     }
