@@ -74,6 +74,6 @@ def coloured(text: str, words: list[dict[str, Any]]) -> str:
             continue
         parts.append(text[place : word["start"]])
         shade = typer.colors.GREEN if word["weight"] > 0 else typer.colors.RED
-        parts.append(typer.style(text[word["start"] : word["end"]], fg=shade, bold=share >= _STRONG))
+        parts.append(typer.style(text[word["start"] : word["end"]], fg=shade, bold=share >= _STRONG or None))
         place = word["end"]
     return "".join([*parts, text[place:]])
