@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.adapters.seen import Seen, read_seen, unseen
+from models.adapters.seen import Seen, key_digest, read_seen, unseen
 from models.evaluation.twins import twins_in_training
 from workers.evaluate.scope import Scope
 
@@ -42,24 +42,27 @@ def readers_of(folder: Path, members: list[str], scope: Scope, *, own: bool) -> 
         own: whether the adapter belongs to the corpus, so that text ids mean the same in both.
     """
     folds = [name for name in members if name != FINAL]
+    digests = [key_digest(key) for key in scope.corpus_keys] if own else []
     free = np.zeros((len(scope.keys), 1 + len(folds)), dtype=np.bool_)
     twin = None
-    if (folder / "seen.json").is_file():  # adapters made before it was kept read by their fold models alone
+    if (
+        folder / "seen.json"
+    ).is_file():  # adapters made before it was kept are read by their fold models alone
         seen = read_seen(folder)
-        free[:, 0] = _unseen(seen, scope, own=own)
-        twin = _twins(seen, scope, own=own)
+        free[:, 0] = _unseen(seen, scope, digests)
+        trained = np.array([own and key_digest(key) in seen.keys for key in scope.keys], dtype=np.bool_)
+        twin = twins_in_training(scope.signed, trained, seen.signed)
     for place, name in enumerate(folds, start=1):
-        free[:, place] = _unseen(read_seen(folder / "folds" / name.removeprefix("fold")), scope, own=own)
+        free[:, place] = _unseen(read_seen(folder / "folds" / name.removeprefix("fold")), scope, digests)
     free[free[:, 0], 1:] = False
     return Readers((FINAL, *folds), free, twin)
 
 
-def _unseen(seen: Seen, scope: Scope, *, own: bool) -> NDArray[np.bool_]:
-    return unseen(seen, scope.sha256, scope.groups, scope.signed, scope.keys if own else None)
-
-
-def _twins(seen: Seen, scope: Scope, *, own: bool) -> NDArray[np.bool_]:
-    from models.adapters.seen import key_digest
-
-    trained = np.array([own and key_digest(key) in seen.keys for key in scope.keys], dtype=np.bool_)
-    return twins_in_training(scope.signed, trained, seen.signed)
+def _unseen(seen: Seen, scope: Scope, digests: list[str]) -> NDArray[np.bool_]:
+    """bool (rows); `digests` are those of the corpus's text ids, empty where they mean nothing to the adapter."""
+    familiar = {
+        group for group, digest in zip(scope.corpus_groups, digests, strict=False) if digest in seen.keys
+    }
+    strange = np.array([group not in familiar for group in scope.groups], dtype=np.bool_)
+    keys = scope.keys if digests else None
+    return strange & unseen(seen, scope.sha256, scope.groups, scope.signed, keys)

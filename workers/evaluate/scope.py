@@ -41,6 +41,10 @@ class Scope:
     version_ids: NDArray[np.int64]
     signed: Signatures
     """uint32 (rows, permutations)."""
+    corpus_keys: list[str]
+    """External ids of the whole corpus, evaluated or not …"""
+    corpus_groups: list[str]
+    """… and their groups of now: a text that was trained on makes its group familiar, however it was grouped then."""
 
 
 def frozen_snapshot(context: JobContext) -> str:
@@ -112,6 +116,8 @@ def scope_of(context: JobContext, snapshot_id: str, option_keys: list[str] | Non
         sha256=[frozen.sha256[place] for place in rows],
         version_ids=versions,
         signed=_signed(context, versions),
+        corpus_keys=frozen.external_ids,
+        corpus_groups=frozen.groups,
     )
 
 
