@@ -37,6 +37,16 @@ _TEXTS = """
     JOIN texts t ON t.id = u.text_id JOIN text_versions v ON v.id = t.current_version_id
     WHERE s.id = :sample AND u.place > :after ORDER BY u.place LIMIT :limit
 """
+_UNLABELLED = """
+    FROM samples s CROSS JOIN LATERAL unnest(s.text_ids, s.inclusion) WITH ORDINALITY AS u (text_id, inclusion, place)
+    JOIN texts t ON t.id = u.text_id JOIN text_versions v ON v.id = t.current_version_id
+    WHERE s.id = :sample AND NOT EXISTS (SELECT FROM annotations a WHERE a.text_id = t.id)
+"""
+_NEXT = text(
+    f"""SELECT u.place, u.text_id, t.external_id, u.inclusion, left(v.content, 200) AS beginning {_UNLABELLED}
+    AND u.place > :after ORDER BY u.place LIMIT :limit"""  # constants only
+)
+_LEFT = text(f"SELECT count(*) {_UNLABELLED}")  # constants only
 _BEGINNINGS = text(_TEXTS.format(content="left(v.content, 200) AS beginning"))
 _CONTENTS = text(_TEXTS.format(content="v.content"))
 BLOCK = 1000
@@ -113,6 +123,16 @@ def sampled_texts(session: AnySession, sample_id: str, after: int, limit: int) -
     """Texts of a sample after a place, in its order, with their beginnings."""
     asked = {"sample": sample_id, "after": after, "limit": limit}
     return session.execute(_BEGINNINGS, asked).mappings().all()
+
+
+def unlabelled_texts(session: AnySession, sample_id: str, after: int, limit: int) -> Sequence[RowMapping]:
+    """Texts of a sample after a place that nobody has annotated, in its order, with their beginnings."""
+    return session.execute(_NEXT, {"sample": sample_id, "after": after, "limit": limit}).mappings().all()
+
+
+def unlabelled_count(session: AnySession, sample_id: str) -> int:
+    """How many texts of a sample nobody has annotated."""
+    return int(session.scalar(_LEFT, {"sample": sample_id}) or 0)
 
 
 def sampled_blocks(session: AnySession, sample_id: str, *, with_text: bool) -> Iterator[Sequence[RowMapping]]:

@@ -192,3 +192,23 @@ def test_a_corpus_with_samples_can_be_deleted(client: TestClient, corpus: Built)
     sample = draw(client, "letters", size=5)
     assert client.delete("/corpora/letters").status_code == 204
     assert client.get(f"/samples/{sample['id']}").status_code == 404
+
+
+def test_the_next_texts_to_label_are_a_page(client: TestClient, corpus: Built) -> None:
+    """Those of the newest sample that nobody has labelled, and a way to them from the overview."""
+    assert "/next-texts" not in client.get("/").text
+    assert client.get("/next-texts?corpus=letters").status_code == 404
+    sample = draw(client, "letters", strategy="random", size=60)
+    left = [text for text in texts_of(client, sample["id"]) if not text["labelled"]]
+    assert f'href="/next-texts?corpus={corpus.corpus_id}"' in client.get("/").text
+    page = client.get("/next-texts?corpus=letters")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert f"{len(left)} of the 60 texts" in page.text
+    shown = [
+        text["external_id"]
+        for text in texts_of(client, sample["id"])
+        if text["external_id"] + "<" in page.text
+    ]
+    assert shown == [text["external_id"] for text in left]
+    last = left[-2]["place"]
+    assert left[-2]["external_id"] not in client.get(f"/next-texts?corpus=letters&after={last}").text
