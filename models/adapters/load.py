@@ -235,10 +235,16 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
             f"{encoder.quantization or 'its own precision'}: load the base model as its manifest says"
         )
     scaling = reading.get("lora_scaling") or float(ALPHA_PER_RANK)
+    own_scaling = reading.get("member_scaling", {})  # where a search chose another rank or alpha for a fold
     names = [name for name in manifest["members"] if members is None or name in (*members, FINAL)]
     loaded = {
         name: ready_member(
-            name, read_weights(place), read_calibration(place), encoder, reading["depth"], scaling
+            name,
+            read_weights(place),
+            read_calibration(place),
+            encoder,
+            reading["depth"],
+            own_scaling.get(name, scaling),
         )
         for name, place in ((name, member_folder(root, name)) for name in names)
     }

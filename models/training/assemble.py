@@ -31,6 +31,7 @@ from models.training.curves import learning_curve
 from models.training.errors import TrainingRefusedError
 from models.training.fold import READINGS, Material, MemberResult
 from models.training.loss import trainable
+from models.training.members import member_tuning
 from models.training.metrics import human_f1
 from models.training.part_sample import sampling_report, without_sampling
 from models.training.plan import Plan, window_tokens
@@ -139,11 +140,10 @@ def write_adapter(
     wides = [member.weights.wide for member in members.values() if member.weights.wide is not None]
     kept, moved = prune_vocabulary(terms, wides)
     pruned = iter(moved)
-    config = _config(material)
     for (name, member), calibration in zip(members.items(), calibrations, strict=True):
         place = member_folder(folder, name)
         wide = next(pruned) if member.weights.wide is not None else None
-        write_weights(place, replace(member.weights, wide=wide), config)
+        write_weights(place, replace(member.weights, wide=wide), _config(material, name))
         write_calibration(place, calibration, material.data.scheme.option_keys)
         if member.seen is not None:
             write_seen(place, member.seen)
@@ -202,8 +202,8 @@ def reload_check(folder: Path, material: Material, work: Path) -> float:
     return float(json.loads(done.stdout.splitlines()[-1])["largest_difference"])
 
 
-def _config(material: Material) -> dict[str, Any] | None:
-    tuning = material.settings.tuning
+def _config(material: Material, member: str) -> dict[str, Any] | None:
+    tuning = member_tuning(material.data.request, member)
     return (
         lora_config(material.encoder, _base_name(material), material.trunk.depth, tuning)
         if tuning.lora
@@ -238,6 +238,11 @@ def _manifest(material: Material, members: list[str]) -> dict[str, Any]:
             "method": tuning.method,
             "lora_rank": tuning.rank if tuning.lora else None,
             "lora_scaling": tuning.scaling if tuning.lora else None,
+            "member_scaling": {
+                name: own.scaling
+                for name in members
+                if (own := member_tuning(data.request, name)).lora and own.scaling != tuning.scaling
+            },
             "window_pooling": material.settings.pooling.value,
         },
         "members": members,

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from models.encoder.tuning import Tuning
 from models.training.errors import TrainingRefusedError
 from models.training.fold import Material
 from models.training.plan import Plan, fit_settings, unmeasured_plan
@@ -31,6 +32,14 @@ def request_with(request: TrainRequest, overrides: Mapping[str, Any]) -> TrainRe
         first = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(map(str, first["loc"]))
         raise TrainingRefusedError("request-invalid", field, f"{field}: {first['msg']}") from error
+
+
+def member_tuning(request: TrainRequest, member: str) -> Tuning:
+    """How a member (`final`, `fold0` …) was trained above the trunk."""
+    chosen = request.fold_overrides
+    if chosen is None or not member.startswith("fold"):
+        return request.tuning()
+    return request_with(request, chosen[int(member.removeprefix("fold"))]).tuning()
 
 
 def member_material(material: Material, plan: Plan, fold: int) -> tuple[Material, Plan]:

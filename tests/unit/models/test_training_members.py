@@ -1,0 +1,100 @@
+"""Settings that differ by fold: each member is fitted, kept and read back with its own, and the report says how far inner scores carried."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+from models.adapters.load import load_adapter
+from models.encoder.load import load_encoder
+from models.training.errors import TrainingRefusedError
+from models.training.inputs import read_inputs
+from models.training.members import request_with
+from models.training.run import train
+from tests.tiny_encoder import make_encoder, synthetic_letters, write_training_folder
+
+OVERRIDES = [
+    {"lora_rank": 2, "learning_rate": 5e-3},
+    {"lora_rank": 8, "loss": {"kind": "focal", "gamma": 1.0}},
+]
+
+
+def inputs(folder: Path, **request: object) -> Path:
+    """Sixty synthetic letters for two folds."""
+    texts, labels = synthetic_letters(60)
+    return write_training_folder(
+        folder / "input",
+        make_encoder(folder / "base"),
+        texts,
+        labels,
+        folds=2,
+        epochs=2,
+        batch_tokens=256,
+        **request,
+    )
+
+
+def test_each_fold_has_its_own_settings_and_is_read_back_with_them(tmp_path: Path) -> None:
+    search = {"search_id": "job_x", "nested": True, "trials": []}
+    given = inputs(
+        tmp_path,
+        method="rslora",
+        lora_rank=4,
+        learning_rate=5e-3,
+        fold_overrides=OVERRIDES,
+        final_epochs=1,
+        search=search,
+    )
+    out = tmp_path / "out"
+    manifest = train(given, tmp_path / "work", out)
+    ranks = [
+        json.loads((out / place / "adapter_config.json").read_text())["r"]
+        for place in (".", "folds/0", "folds/1")
+    ]
+    assert ranks == [4, 2, 8]
+    assert set(manifest["encoder"]["member_scaling"]) == {"fold0", "fold1"}  # 8 / √rank
+    held_out = polars.read_ipc(out / "held_out.arrow")
+    data = read_inputs(given)
+    adapter = load_adapter(out, load_encoder(tmp_path / "base", "cpu"))
+    for fold in range(2):
+        rows = np.flatnonzero(held_out["fold"].to_numpy() == fold)
+        read = adapter.predict([data.texts[row] for row in rows], f"fold{fold}")
+        assert read == pytest.approx(np.array(held_out["probabilities"].to_list())[rows], abs=2e-3)
+    report = json.loads((out / "report.json").read_text())
+    assert report["final"]["best_epoch"] == 1
+    carried = report["search"]["average_precision"]
+    assert [entry["fold"] for entry in carried["folds"]] == [0, 1]
+    assert carried["gap"] == pytest.approx(carried["inner"] - carried["held_out"])
+    assert "search and training together" in report["search"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([{}], "1 settings were given for 2 folds"),
+        ([{}, {"max_tokens": 16}], "all members of an adapter share max_tokens"),
+        ([{}, {"lora_rank": 0}], "lora_rank"),
+    ],
+)
+def test_settings_that_cannot_differ_or_be_are_refused(
+    tmp_path: Path, overrides: list[dict[str, object]], words: str
+) -> None:
+    with pytest.raises(TrainingRefusedError, match=words):
+        train(
+            inputs(tmp_path, method="probe", wide=False, fold_overrides=overrides),
+            tmp_path / "work",
+            tmp_path / "out",
+        )
+
+
+def test_a_changed_request_is_checked_like_any_other(tmp_path: Path) -> None:
+    request = read_inputs(inputs(tmp_path)).request
+    changed = request_with(request, {"loss": {"kind": "focal"}, "epochs": 7})
+    assert (changed.loss.kind, changed.epochs, changed.base_model) == ("focal", 7, request.base_model)
+    with pytest.raises(TrainingRefusedError) as refused:
+        request_with(request, {"lorarank": 3})
+    assert refused.value.field == "lorarank"
