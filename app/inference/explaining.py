@@ -39,21 +39,36 @@ async def explanations(
         pool: how windows were pooled.
     """
     rows = [row for row, reading in enumerate(readings) if "error" not in reading]
+    options = [
+        options_to_explain(choice, served.scheme, readings[row]["probabilities"], most) for row in rows
+    ]
+    asked = [texts[row] for row in rows]
+    answered = await explained_texts(workers, served, asked, options, choice.top, pool) if rows else []
     found: list[Explanation | None] = [None] * len(texts)
-    if not rows:
-        return found
+    for row, explanation in zip(rows, answered, strict=True):
+        found[row] = explanation
+    return found
+
+
+async def explained_texts(
+    workers: WorkerPool,
+    served: Served,
+    texts: Sequence[str],
+    options: Sequence[Sequence[str]],
+    top: int,
+    pool: str = "mean",
+) -> list[Explanation]:
+    """An explanation per text for its own options, by key, with `top` words of each."""
     asked = {
         "adapter": served.blob_digest,
-        "texts": [texts[row] for row in rows],
-        "options": [
-            options_to_explain(choice, served.scheme, readings[row]["probabilities"], most) for row in rows
-        ],
-        "top": choice.top,
+        "texts": list(texts),
+        "options": [list(keys) for keys in options],
+        "top": top,
         "pool": pool,
     }
     answer = await workers.post("/explain", asked)
     if not answer.is_success:
         raise refusal(answer, "/explain")
-    for row, result in zip(rows, answer.json()["results"], strict=True):
-        found[row] = explanation_of(texts[row], result)
-    return found
+    return [
+        explanation_of(text, result) for text, result in zip(texts, answer.json()["results"], strict=True)
+    ]

@@ -15,7 +15,7 @@ from app.http.etags import require_match
 from app.http.problems import Conflict, NotFound, PreconditionFailed, Problem
 from app.http.security import Principal, Reader, Reviewer
 from app.ids import numbered
-from app.pages import queries
+from app.pages import explaining, queries
 from app.pages.browsing import Browsing, back_to, browsing
 from app.pages.render import page
 from app.review import claims, decisions, listing, sightings
@@ -25,6 +25,7 @@ from app.settings import get_settings
 from models.scheme import Scheme
 
 router = APIRouter()
+router.include_router(explaining.router)
 
 Field = Annotated[str, Form(max_length=4000)]
 Note = Annotated[str, Form(max_length=10_000)]
