@@ -26,18 +26,24 @@ MODULES = {"search": parent.run, "trial": trial.run, "train": train}
 
 @pytest.fixture
 def worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Job]]:
-    """`worker(search_id)` runs a search to its end: the parent in a thread, one trial or train job at a time in this one."""
+    """`worker(search_id)` runs a search: the parent in a thread, one trial or train job at a time in this one.
+
+    With `refit=False` the search is cancelled once its trials are over.
+    """
     monkeypatch.setattr(parent, "LOOK_SECONDS", 0.02)
 
-    def see_through(search_id: str, before: Callable[[Job], None] = lambda _job: None) -> Job:
-        thread = threading.Thread(target=attempt, args=(engine, search_id), daemon=True)
+    def see_through(search_id: str, *, refit: bool = True) -> Job:
+        flag = StopFlag()
+        thread = threading.Thread(target=attempt, args=(engine, search_id, flag), daemon=True)
         thread.start()
         while thread.is_alive():
             waiting = next_job(engine, search_id)
             if waiting is None:
                 thread.join(0.02)
+            elif waiting.kind == "train" and not refit:
+                flag.stop("cancel")
+                thread.join()
             else:
-                before(waiting)
                 attempt(engine, waiting.id)
         with reading(engine) as session:
             return session.get_one(Job, search_id)
