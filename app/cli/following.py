@@ -165,6 +165,37 @@ def _report(data: dict[str, Any]) -> str:
     return f"held-out macro-F1: {', '.join(scores)}\n{data['verdict']['sentence']}"
 
 
+def _trial_ended(data: dict[str, Any]) -> str:
+    tried = data["parameters"][0] if all(one == data["parameters"][0] for one in data["parameters"]) else None
+    words = (
+        "settings of its own for each fold"
+        if tried is None
+        else ", ".join(f"{k} {_shown_setting(v)}" for k, v in tried.items())
+    )
+    if data["state"] != "succeeded":
+        return (
+            f"trial {data['trial']} {data['state']} ({words}): {(data.get('error') or {}).get('detail', '')}"
+        )
+    given_up = f", given up in {', '.join(data['pruned'])}" if data["pruned"] else ""
+    return f"trial {data['trial']}: {data['score']:.4f} in {duration(data['seconds'])}{given_up} ({words})"
+
+
+def _shown_setting(value: Any) -> str:
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float)
+        else str(value.get("kind", value) if isinstance(value, dict) else value)
+    )
+
+
+def _chosen(data: dict[str, Any]) -> str:
+    members = [
+        f"  {name}: trial {choice['trial']}, {choice['score']:.4f}"
+        for name, choice in data["members"].items()
+    ]
+    return "\n".join(["chosen by inner average precision:", *members, f"training it: {data['job_id']}"])
+
+
 _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "read": _read,
     "snapshot": lambda data: (
@@ -176,6 +207,8 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
         f"fold {data['fold'] + 1} of {data['folds']} done, best epoch {data['best_epoch']}"
     ),
     "report": _report,
+    "trial_ended": _trial_ended,
+    "chosen": _chosen,
     "requeued": lambda data: f"interrupted, will go on: {data['reason']}",
     "cancel_requested": lambda _data: "cancelling …",
     "pause_requested": lambda _data: "pausing after the next checkpoint …",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,9 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
     epochs: Annotated[
         int | None, typer.Option(help="At most so many; default: chosen for the corpus.")
     ] = None,
-    method: Annotated[str, typer.Option(help="lora, rslora, qlora, full or probe (docs/models.md).")] = "lora",
+    method: Annotated[
+        str, typer.Option(help="lora, rslora, qlora, full or probe (docs/models.md).")
+    ] = "lora",
     seed: Annotated[int, typer.Option(help="The same seed, labels and machine give the same adapter.")] = 0,
     time_budget: Annotated[
         float | None, typer.Option(help="Seconds the job may take; cuts epochs, never folds.")
@@ -30,16 +33,27 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
     limit: Annotated[int | None, typer.Option(help="At most so many labelled texts.")] = None,
     wide: Annotated[bool, typer.Option(help="Fit and add the TF-IDF branch.")] = True,
     name: Annotated[str | None, typer.Option(help="Name of the adapter.")] = None,
+    search: Annotated[
+        Path | None,
+        typer.Option(
+            help="Search hyperparameters: a JSON file with the search, or its space (docs/search.md)."
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials of the search; without --search of a usual space.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only count what would be trained on.")] = False,
     follow: Annotated[bool, typer.Option(help="Show progress until the job ends.")] = False,
 ) -> None:
     """Train an adapter on a corpus's labels: held-out folds, both baselines, a final fit, a report."""
     from app.cli.client import call, connect
+    from app.cli.search_space import search_of
 
     given = {
         "corpus": corpus, "base_model": model, "folds": folds, "epochs": epochs, "method": method, "seed": seed,
         "time_budget_seconds": time_budget, "limit": limit, "wide": wide, "name": name,
         "options": [key.strip() for key in options.split(",")] if options else None,
+        "search": search_of(search, trials),
     }  # fmt: skip
     body = {key: value for key, value in given.items() if value is not None}
     with connect() as client:
