@@ -46,7 +46,7 @@ def size_of(request: TrainRequest, inputs: Path) -> Size:
     labels = np.load(inputs / "labels.npy", mmap_mode="r")
     window = AUTO_TOKENS if request.max_tokens == "auto" else request.max_tokens
     gpu = request.device.startswith("cuda")
-    auto_layers = layers // 2 if gpu else 1
+    auto_layers = layers if request.method == "full" else layers // 2 if gpu else 1
     return Size(
         texts=len(labels),
         tokens=tokens_of(Counter(characters), CHARACTERS_PER_TOKEN, window, MOST_WINDOWS),

@@ -22,7 +22,7 @@ from models.training.linear import PENALTIES
 from models.training.request import AUTO_TOKENS, TrainRequest
 from models.training.task import HEAD_RATE, FitSettings, FitTask
 
-RECIPE = 3
+RECIPE = 4
 """Counted up whenever training itself changes: checkpoints of another recipe are not resumed."""
 GPU_STEP = 8192
 """Tokens of an optimizer step on a GPU; more would leave small corpora with too few steps."""
@@ -85,11 +85,16 @@ def fold_count(data: TrainingSet) -> int:
 
 
 def trunk_depth(request: TrainRequest, encoder: Encoder) -> int:
-    """Layers below the trained ones: all of them for a probe; by default one trained layer on a CPU, half on a GPU."""
+    """Layers below the trained ones.
+
+    All of them for a probe; by default none for full fine-tuning, else all but one on a CPU and half of them on a GPU.
+    """
     if request.method == "probe":
         return encoder.depth
     if request.trained_layers != "auto":
         return max(0, encoder.depth - request.trained_layers)
+    if request.method == "full":
+        return 0
     return encoder.depth // 2 if encoder.device.type == "cuda" else encoder.depth - 1
 
 

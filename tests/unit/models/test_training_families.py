@@ -52,7 +52,7 @@ def served(adapter, texts):
         ("modernbert", {"method": "lora", "target_modules": ["Wqkv", "Wo"]}),
         ("llama", {"method": "rslora"}),
         ("gptj", {"method": "lora", "trained_layers": 2}),
-        ("t5", {"method": "full", "learning_rate": 0.003, "trained_layers": 2}),
+        ("t5", {"method": "full", "learning_rate": 0.003}),
     ],
 )
 def test_a_family_is_trained_and_served(family, fields, letters, tmp_path):
@@ -62,6 +62,8 @@ def test_a_family_is_trained_and_served(family, fields, letters, tmp_path):
     train(source, tmp_path / "work", tmp_path / "out", events.append)
     manifest = verify(tmp_path / "out")
     assert (manifest["base"]["family"], manifest["encoder"]["method"]) == (family, fields["method"])
+    trunk = {"full": 0, "lora": 2 - fields.get("trained_layers", 1)}.get(fields["method"], 1)
+    assert manifest["encoder"]["depth"] == trunk
     losses = [event["train_loss"] for event in events if event["event"] == "epoch" and event["epoch"] > 0]
     assert np.isfinite(losses).all()
     adapter = load_adapter(tmp_path / "out", load_encoder(base, "cpu"))
