@@ -33,6 +33,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/label-disagreements/{disagreement_id}/review"): {"json": {"value": "yes"}},
     ("POST", "/review/{disagreement_id}/vote"): {"data": {"value": "yes", "etag": '"x"'}},
     ("POST", "/review/{disagreement_id}/undo"): {"data": {"etag": '"x"'}},
+    ("GET", "/adapters/{adapter_id}/compare"): {"params": {"with": "adp_x"}},
 }
 """Valid bodies: what is refused is refused for its corpus alone."""
 
@@ -120,6 +121,9 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
             "/train-jobs": {"corpus": theirs["corpus"]},
             "/relabel-jobs": {"corpus": theirs["corpus"]},
             "/relabel-jobs ": {"corpus": "mine", "adapter": theirs["adapter"]},
+            "/evaluations": {"corpus": theirs["corpus"]},
+            "/evaluations ": {"corpus": "mine", "adapter": theirs["adapter"]},
+            "/evaluations  ": {"corpus": "mine", "base": "minilm", "compare_with": theirs["adapter"]},
         }.items():
             assert client.post(path.strip(), json=body).status_code == 404, path
         tar = {"file": ("a.tar", b"")}

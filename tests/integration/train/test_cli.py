@@ -168,3 +168,20 @@ def test_without_a_terminal_nothing_but_the_events_is_printed(capsys: pytest.Cap
 
 def test_durations_are_short() -> None:
     assert [duration(seconds) for seconds in (0.4, 59.6, 61)] == ["0 s", "1 min 00 s", "1 min 01 s"]
+
+
+def test_evidence_from_the_command_line(
+    remand: Remand, client: TestClient, corpus: Built, folder: Path, tmp_path: Path
+) -> None:
+    adapter = remand("adapters", "import", str(folder), "--corpus", "letters").output.strip()
+    assert "remand jobs follow" in remand("evaluate", adapter, "--against", "nothing", "--no-follow").output
+    (job,) = client.get("/evaluations").json()["items"]
+    assert (job["params"]["adapter"], job["params"]["untrained"], job["kind"]) == (adapter, False, "evaluate")
+    assert "Name the corpus" in remand("evaluate", "minilm", "--no-follow", status=1).output
+    assert "--against is" in remand("evaluate", adapter, "--against", "them", status=1).output
+    page, card = tmp_path / "report.html", tmp_path / "card.md"
+    remand("report", adapter, "--html", str(page), "--card", str(card))
+    assert "<style>" in page.read_text()
+    assert card.read_text().startswith("---\n")
+    assert "exists" in remand("report", adapter, "--html", str(page), status=1).output
+    assert "remorse" in remand("report", adapter).output
