@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,26 @@ def describe() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
         "load": [round(load, 1) for load in os.getloadavg()],
     }
 
 
-def matmul_gflops(size: int = 2048, rounds: int = 5) -> dict[str, float]:
+def matmul_gflops(size: int = 2048, rounds: int = 5, device: str = "cpu") -> dict[str, float]:
     """GFLOP/s of a square matmul in float32 and bfloat16, the best of `rounds`."""
     import torch
 
     rates: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
-        matrix = torch.randn(size, size, dtype=torch.float32).to(dtype)
-        matrix @ matrix
-        best = min(_seconds(lambda matrix=matrix: matrix @ matrix) for _ in range(rounds))
+        matrix = torch.randn(size, size, dtype=torch.float32, device=device).to(dtype)
+
+        def product(matrix: torch.Tensor = matrix) -> None:
+            matrix @ matrix
+            if device != "cpu":
+                torch.cuda.synchronize()
+
+        product()
+        best = min(_seconds(product) for _ in range(rounds))
         rates[str(dtype).removeprefix("torch.")] = 2 * size**3 / best / 1e9
     return rates
 
@@ -43,6 +49,14 @@ def _seconds(call: Any) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: some benchmarks run with PyTorch and transformers alone."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

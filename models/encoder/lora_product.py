@@ -30,7 +30,7 @@ class AddedProduct(torch.autograd.Function):
         return functional.linear(x, added, bias)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         """Slopes of x, A and B; frozen weights get none."""
         x, added, low, high = ctx.saved_tensors
