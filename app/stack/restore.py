@@ -125,7 +125,7 @@ def _require_no_tables(url: str) -> None:
     """One's own database must be empty, too."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
-            "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema IN ('public', 'optuna')"
         ).fetchone()
     if row and row[0]:
         raise StackError(

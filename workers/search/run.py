@@ -123,7 +123,7 @@ def _may_begin(settings: SearchRequest, trials: Mapping[int, Job]) -> bool:
     open_states = [job.state for job in trials.values() if not is_final(job.state)]
     if settings.parallel is not None and len(open_states) >= settings.parallel:
         return False
-    return all(state == State.RUNNING for state in open_states)
+    return State.QUEUED not in open_states
 
 
 def _make_trial(search: Search, number: int) -> None:
