@@ -32,16 +32,19 @@ TARGETS = {
 RATE = 2e-4
 
 
-def rows_of(shape: Shape, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """The same random documents for everyone, each as long as the sequence: int32 (count, sequence)."""
+def rows_of(shape: Shape, count: int, *, mixed: bool) -> list[np.ndarray[Any, np.dtype[np.int32]]]:
+    """The same random documents for everyone: int32 arrays as long as the sequence, or of an eighth of it to all of it."""
     draw = np.random.default_rng(0)
-    return draw.integers(1, shape.vocabulary, (count, shape.sequence)).astype(np.int32)
+    lengths = (
+        draw.integers(shape.sequence // 8, shape.sequence + 1, count) if mixed else [shape.sequence] * count
+    )
+    return [draw.integers(1, shape.vocabulary, length).astype(np.int32) for length in lengths]
 
 
 def ours(given: argparse.Namespace, shape: Shape, device: torch.device) -> dict[str, Any]:
     """Train with models.generative and measure between two steps' beginnings."""
     from models.encoder.load import compute_dtype
-    from models.generative.blocks import wrap
+    from models.generative.blocks import Blocks, wrap
     from models.generative.causal import causal_task
     from models.generative.fit import FitSettings, Signals, fit
     from models.generative.load import Base, checkpoint_activations, prepare_attention
@@ -57,10 +60,17 @@ def ours(given: argparse.Namespace, shape: Shape, device: torch.device) -> dict[
     if given.checkpointing:
         checkpoint_activations(model)
     steps = WARM_STEPS + given.steps + 1
-    blocks = wrap(list(rows_of(shape, steps * given.batch)), shape.sequence)
+    documents = rows_of(shape, 2 * steps * given.batch, mixed=given.mixed)
+    blocks = wrap(documents, shape.sequence)
+    whole = len(blocks.ids) // shape.sequence * shape.sequence
+    blocks = Blocks(blocks.ids[:whole], blocks.begins[blocks.begins < whole], shape.sequence)
     task = causal_task(base, blocks, None)
     with torch.no_grad():
-        first = float(task.loss([0])) / max(1, int(task.target_tokens[0]))
+        alone = causal_task(base, wrap(documents[:1], shape.sequence), None)
+        first = float(alone.loss([0])) / (len(documents[0]) - 1)
+    if given.compile:
+        for layer in model.model.layers if given.family == "llama" else model.transformer.h:  # type: ignore[union-attr]
+            layer.compile()
     read, begins, told = 0, [], []
 
     def progress(tokens: int) -> None:
@@ -68,8 +78,9 @@ def ours(given: argparse.Namespace, shape: Shape, device: torch.device) -> dict[
         read += tokens
 
     def step_begins() -> None:
+        # at a step's beginning all its predecessor's work has been waited for: its loss was asked for
         if read % (given.batch * shape.sequence) == 0:
-            begins.append((time.perf_counter(), read))
+            begins.append((time.perf_counter(), time.process_time(), read))
 
     with tempfile.TemporaryDirectory() as folder:
         settings = FitSettings(steps, steps, given.batch, RATE, "cosine", 0, checkpoint_seconds=1e9)
@@ -77,9 +88,10 @@ def ours(given: argparse.Namespace, shape: Shape, device: torch.device) -> dict[
             lambda name, **data: told.append({"event": name, **data}), progress, step_begins, lambda: checkpoint_activations(model),
         )  # fmt: skip
         fit(task, trained, settings, min(given.micro, given.batch), Path(folder) / "fit.pt", signals)
-    (start, before), (end, after) = begins[WARM_STEPS], begins[-1]
+    (start, cpu, before), (end, cpu_end, after) = begins[WARM_STEPS], begins[-1]
     return {
-        "tokens_per_second": (after - before) / (end - start), "first_loss": first, "dtype": str(dtype).removeprefix("torch."),
+        "tokens_per_second": (after - before) / (end - start),
+        "tokens_per_cpu_second": round((after - before) / (cpu_end - cpu), 1), "first_loss": first, "dtype": str(dtype).removeprefix("torch."),
         "out_of_memory": [event for event in told if event["event"] == "out_of_memory"],
     }  # fmt: skip
 
@@ -96,11 +108,18 @@ def hf_trainer(given: argparse.Namespace, shape: Shape, device: torch.device) ->
     config = LoraConfig(task_type="CAUSAL_LM", r=given.rank, lora_alpha=2 * given.rank, target_modules=TARGETS[given.family])  # fmt: skip
     model = get_peft_model(model, config)
     steps = WARM_STEPS + given.steps
-    rows = [
-        {"input_ids": row.tolist(), "labels": row.tolist()} for row in rows_of(shape, steps * given.batch)
-    ]
-    first = _first_loss(model, rows[0]["input_ids"], device)
-    times: list[float] = []
+    rows = [{"input_ids": row} for row in rows_of(shape, 2 * steps * given.batch, mixed=given.mixed)]
+    first = _first_loss(model, rows[0]["input_ids"].tolist(), device)
+    times: list[tuple[float, float]] = []
+    read: list[int] = []
+
+    def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Padded to the longest, as everybody does who keeps documents apart."""
+        parts = [torch.from_numpy(row["input_ids"].astype(np.int64)) for row in batch]
+        read.append(sum(map(len, parts)))
+        ids = nn.utils.rnn.pad_sequence(parts, batch_first=True)
+        mask = nn.utils.rnn.pad_sequence([torch.ones_like(part) for part in parts], batch_first=True)
+        return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, -100)}
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         """Notes when each step ends."""
@@ -108,19 +127,23 @@ def hf_trainer(given: argparse.Namespace, shape: Shape, device: torch.device) ->
         def on_step_end(self, *_: Any, **__: Any) -> None:
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            times.append(time.perf_counter())
+            times.append((time.perf_counter(), time.process_time()))
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, per_device_train_batch_size=min(given.micro, given.batch),
             gradient_accumulation_steps=max(1, given.batch // given.micro), max_steps=steps, learning_rate=RATE, bf16=dtype is torch.bfloat16,
             optim="adamw_torch_fused" if device.type == "cuda" else "adamw_torch", save_strategy="no", logging_strategy="no", report_to=[],
-            use_cpu=device.type == "cpu", gradient_checkpointing=given.checkpointing, dataloader_num_workers=0, disable_tqdm=True,
+            use_cpu=device.type == "cpu", gradient_checkpointing=given.checkpointing, dataloader_num_workers=0, disable_tqdm=True, remove_unused_columns=False,
         )  # fmt: skip
-        Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[Clock()]).train()
-    tokens = (len(times) - WARM_STEPS) * given.batch * shape.sequence
+        Trainer(
+            model=model, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[Clock()]
+        ).train()
+    per_step = max(1, given.batch // given.micro)
+    tokens = sum(read[WARM_STEPS * per_step : len(times) * per_step])
+    (start, cpu), (end, cpu_end) = times[WARM_STEPS - 1], times[-1]
     return {
-        "tokens_per_second": tokens / (times[-1] - times[WARM_STEPS - 1]), "first_loss": first,
+        "tokens_per_second": tokens / (end - start), "tokens_per_cpu_second": round(tokens / (cpu_end - cpu), 1), "first_loss": first,
         "dtype": str(dtype).removeprefix("torch."), "attention": model.config._attn_implementation,  # noqa: SLF001
     }  # fmt: skip
 
@@ -154,7 +177,7 @@ def measure(given: argparse.Namespace, family: str, engine: str) -> dict[str, An
             sys.executable, "-m", "bench.train_decoders", "--child", engine, "--family", family, "--shape", given.shape,
             *("--device", given.device, "--batch", str(given.batch), "--micro", str(micro), "--steps", str(given.steps)),
             *("--rank", str(given.rank), "--sequence", str(given.sequence or 0), "--threads", str(given.threads)),
-            *(["--checkpointing"] if given.checkpointing else []),
+            *(f"--{name}" for name in ("checkpointing", "mixed", "compile") if getattr(given, name)),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"})  # fmt: skip
         if done.returncode == 0:
@@ -181,12 +204,18 @@ def compare(given: argparse.Namespace, family: str) -> dict[str, Any]:
         if "tokens_per_second" in run:
             run["share_of_peak"] = round(run["tokens_per_second"] * flops / peak, 4)
             run["tokens_per_second"] = round(run["tokens_per_second"], 1)
-    speeds = [best[name].get("tokens_per_second") for name in ("ours", "hf")]
     return {
         "family": family, "shape": given.shape, "sequence": shape.sequence, "batch": given.batch, "rank": given.rank,
+        "documents": "mixed" if given.mixed else "full", "compiled": given.compile,
         "flops_per_token": flops, "peak_tflops": round(peak / 1e12, 2), **best,
-        "ratio": round(speeds[0] / speeds[1], 3) if all(speeds) else None,
+        "ratio": _ratio(best, "tokens_per_second"), "ratio_of_cpu_time": _ratio(best, "tokens_per_cpu_second"),
     }  # fmt: skip
+
+
+def _ratio(best: dict[str, dict[str, Any]], name: str) -> float | None:
+    """Ours over HF Trainer's; on a busy machine CPU time says more than the clock."""
+    values = [best[engine].get(name) for engine in ("ours", "hf")]
+    return round(values[0] / values[1], 3) if all(values) else None
 
 
 def shape_of(given: argparse.Namespace, family: str) -> Shape:
@@ -218,6 +247,12 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--checkpointing", action="store_true", help="Activation checkpointing, for both.")
+    parser.add_argument(
+        "--mixed",
+        action="store_true",
+        help="Documents of an eighth of the sequence to all of it: ours packs, HF pads.",
+    )
+    parser.add_argument("--compile", action="store_true", help="Ours only: torch.compile on every layer.")
     parser.add_argument("--child", choices=["ours", "hf"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     given.micro = given.micro or (8 if given.device.startswith("cuda") else 1)

@@ -22,9 +22,12 @@ class _ChunkedLoss(torch.autograd.Function):
         for part in range(0, len(hidden), CHUNK):
             inside = slice(part, part + CHUNK)
             logits = functional.linear(hidden[inside], weight, bias).float()
-            total += functional.cross_entropy(logits, targets[inside], reduction="sum")
-            probabilities = torch.softmax(logits, dim=-1)
-            probabilities[torch.arange(len(logits), device=hidden.device), targets[inside]] -= 1
+            places = torch.arange(len(logits), device=hidden.device), targets[inside]
+            normaliser = torch.logsumexp(logits, dim=-1)
+            total += (normaliser - logits[places]).sum()
+            # in place: the probabilities take the logits' memory, which is the largest there is
+            probabilities = logits.sub_(normaliser.unsqueeze(1)).exp_()
+            probabilities[places] -= 1
             gradient[inside] = probabilities.to(weight.dtype) @ weight
         context.save_for_backward(gradient)
         return total

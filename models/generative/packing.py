@@ -17,9 +17,8 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 NAME = "remand_packed"
-FUSED_FROM = 512
-"""On a CPU, tokens of a piece from which PyTorch's fused kernel is used: plain products are quicker below (both ways), and
-their memory grows with the square."""
+FUSED_FROM = 256
+"""On a CPU, tokens of a piece from which PyTorch's fused kernel is used; below, plain products are quicker both ways."""
 
 
 @dataclass(slots=True)
@@ -30,11 +29,13 @@ class Packing:
     """Tokens of each piece, in order."""
     ends: Tensor | None = None
     """CUDA only: int32 (pieces + 1,), 0 and the cumulative lengths."""
+    longest: int = 0
+    """Tokens of the longest piece."""
 
     def set(self, lengths: Sequence[int], device: torch.device) -> None:
         """Take the pieces of the next pass. They stay until the next call: backward may compute the layers again."""
         self.lengths = tuple(lengths)
-        self.ends = None
+        self.ends, self.longest = None, max(self.lengths)
         if device.type == "cuda":
             total = torch.tensor([0, *self.lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
             self.ends = total.to(device, non_blocking=True)
@@ -68,23 +69,24 @@ def _piece(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     if length >= FUSED_FROM:
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
     later = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
-    scores = (query @ key.transpose(-1, -2)).float() * scale
-    return torch.softmax(scores.masked_fill(later, float("-inf")), dim=-1).to(value.dtype) @ value
+    scores = ((query * scale) @ key.transpose(-1, -2)).masked_fill(later, float("-inf"))
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype) @ value
 
 
 def _varlen(packing: Packing, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     assert packing.ends is not None
-    longest = max(packing.lengths)
+    # flash attention computes in half precision only
+    dtype = value.dtype if value.dtype in {torch.bfloat16, torch.float16} else torch.bfloat16
     # (1, heads, tokens, size) -> (tokens, heads, size)
-    q, k, v = (part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
+    q, k, v = (part[0].transpose(0, 1).to(dtype) for part in (query, key, value))
     mixed = varlen_attn(
-        q, k, v, packing.ends, packing.ends, longest, longest,
+        q, k, v, packing.ends, packing.ends, packing.longest, packing.longest,
         scale=scale, window_size=(-1, 0), enable_gqa=q.shape[1] != k.shape[1],
     )  # fmt: skip
     assert isinstance(mixed, Tensor)
-    return mixed.unsqueeze(0)
+    return mixed.unsqueeze(0).to(value.dtype)
 
 
 def packed_attention(

@@ -120,6 +120,35 @@ def test_long_pieces_go_through_the_fused_kernel_and_agree() -> None:
     torch.testing.assert_close(found, wanted.transpose(1, 2), rtol=1e-4, atol=1e-5)
 
 
+def test_on_cuda_the_kernel_is_given_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `varlen_attn` is called with, computed by a stand-in that does what its documentation says."""
+    torch.manual_seed(0)
+    lengths = (5, 1, 9)
+    query = torch.randn(1, 4, 15, 8)
+    key, value = torch.randn(1, 2, 15, 8), torch.randn(1, 2, 15, 8)
+    packing = Packing()
+    packing.set(lengths, torch.device("cpu"))
+    wanted = attend(packing, query, key, value, 0.3)
+
+    def kernel(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ends: torch.Tensor, ends_k: torch.Tensor, longest: int, longest_k: int, *, scale: float, window_size: tuple[int, int], enable_gqa: bool) -> torch.Tensor:  # fmt: skip
+        assert (window_size, enable_gqa, longest, longest_k) == ((-1, 0), True, 9, 9)
+        assert {part.dtype for part in (q, k, v)} == {torch.bfloat16}
+        assert torch.equal(ends, ends_k)
+        parts = [
+            torch.nn.functional.scaled_dot_product_attention(
+                *(part[low:high].transpose(0, 1).float() for part in (q, k, v)), is_causal=True, scale=scale, enable_gqa=True
+            ).transpose(0, 1)
+            for low, high in zip(ends.tolist(), ends.tolist()[1:], strict=False)
+        ]  # fmt: skip
+        return torch.cat(parts).to(q.dtype)
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    packing.ends = torch.tensor([0, 5, 6, 15], dtype=torch.int32)
+    found = attend(packing, query, key, value, 0.3)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
+
+
 def test_blocks_cut_documents_and_tell_where_they_begin() -> None:
     parts = documents(5, 12, 3)
     blocks = wrap(parts, 8)
