@@ -157,7 +157,8 @@ def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signa
     facts = {"rows": len(rows), "penalty": task.penalty, "best_epoch": epochs, "epochs": list(fitted.history)}
     facts |= sample.facts()
     # what tells whether the final fit has seen a text: embargoes of all folds together can leave a row out of every `seen`
-    seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
+    known = labelled_rows(data, np.ones(len(data.texts), dtype=np.bool_))  # sampled or not: thresholds come from all
+    seen = seen_of(*([column[row] for row in known] for column in (data.texts, data.groups, data.keys)))
     return MemberResult(Weights(fitted.upper, fitted.head, wide), {}, seen, facts)
 
 
