@@ -103,8 +103,15 @@ def record_decision(
 def by_hand(session: WriteSession, corpus: Corpus, adapter: Adapter, actor: str, asked: PromoteBody) -> None:
     """Promote because a person says so.
 
-    Raises Conflict (`gate-not-passed`, with every check) when the gate does not let it pass and no override was asked for.
+    Raises Conflict (`gate-not-passed`, with every check) when the gate does not let it pass and no override was asked for,
+    and `wrong-task` for an adapter that does not classify.
     """
+    if adapter.task != "classify":
+        raise Conflict(
+            f"This adapter is made to {adapter.task}: what a corpus serves by default classifies.",
+            field="adapter_id",
+            slug="wrong-task",
+        )
     blobs = BlobStore(get_settings().blob_root)
     rules = replace(gate_rules(), automatic=True)
     decision = promotion(adapter.report, present_of(session, blobs, corpus, adapter), rules)

@@ -25,9 +25,19 @@ TITLES = {
     "tfidf": "TF-IDF + logistic regression",
     "probe": "probe on frozen embeddings",
     "untrained": "untrained base model",
+    "without_context": "this model without a text's neighbours",
+    "wide": "its wide branch alone",
     "compared": "the other adapter",
 }
-SHORT = {"model": "model", "tfidf": "TF-IDF", "probe": "probe", "untrained": "untrained", "compared": "other"}
+SHORT = {
+    "model": "model",
+    "tfidf": "TF-IDF",
+    "probe": "probe",
+    "untrained": "untrained",
+    "without_context": "no neighbours",
+    "wide": "wide alone",
+    "compared": "other",
+}
 
 
 def adapter_page(
