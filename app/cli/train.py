@@ -31,6 +31,12 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
     ] = None,
     options: Annotated[str | None, typer.Option(help="Only these options, separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many labelled texts.")] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            help="A recorded sample (smp_…), or a number: so many texts drawn, stratified, of each training part (docs/sampling.md)."
+        ),
+    ] = None,
     wide: Annotated[bool, typer.Option(help="Fit and add the TF-IDF branch.")] = True,
     name: Annotated[str | None, typer.Option(help="Name of the adapter.")] = None,
     search: Annotated[
@@ -42,7 +48,9 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
     trials: Annotated[
         int | None, typer.Option(help="Trials of the search; without --search of a usual space.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Only count what would be trained on.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Only count what would be trained on, and estimate what it would take.")
+    ] = False,
     follow: Annotated[bool, typer.Option(help="Show progress until the job ends.")] = False,
 ) -> None:
     """Train an adapter on a corpus's labels: held-out folds, both baselines, a final fit, a report."""
@@ -54,6 +62,7 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
         "time_budget_seconds": time_budget, "limit": limit, "wide": wide, "name": name,
         "options": [key.strip() for key in options.split(",")] if options else None,
         "search": search_of(search, trials),
+        "sample": {"size": int(sample)} if sample is not None and sample.isdecimal() else sample,
     }  # fmt: skip
     body = {key: value for key, value in given.items() if value is not None}
     with connect() as client:
@@ -104,3 +113,30 @@ def _show_preview(preview: dict[str, Any]) -> None:
         )
     for warning in preview["warnings"]:
         typer.echo(f"note: {warning}")
+    for line in _estimate_lines(preview):
+        typer.echo(line)
+
+
+def _estimate_lines(preview: dict[str, Any]) -> list[str]:
+    """What the job would take, in words."""
+    from app.cli.following import duration
+
+    found = preview.get("estimate")
+    if found is None:
+        waiting = preview.get("measuring")
+        return (
+            [f"No estimate yet: {waiting} measures it as soon as a trainer is free. Ask again in a moment."]
+            if waiting
+            else []
+        )
+    low, high = found["range_seconds"]
+    epochs = "1 epoch" if found["epochs"] == 1 else f"{found['epochs']} epochs"
+    within = " within the time budget" if found["epochs_in_time_budget"] is not None else ""
+    measured = found["measured"]
+    return [
+        f"It would take about {duration(found['seconds'])} (between {duration(low)} and {duration(high)}): "
+        f"{found['folds']} folds, up to {epochs}{within}, {found['tokens_read']:,} tokens read.",
+        f"Memory up to {found['memory_bytes'] / 2**30:.1f} GiB, disk up to {found['disk_bytes'] / 2**30:.1f} GiB.",
+        f"Measured on {measured['host']} ({measured['device']}), {measured['at'][:16].replace('T', ' ')} UTC: "
+        f"{found['tokens_per_second']:,.0f} tokens a second in training, {found['trunk_tokens_per_second']:,.0f} in the frozen layers.",
+    ]

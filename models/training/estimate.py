@@ -76,8 +76,10 @@ class Measured:
     trunk_tokens_per_second: float
     start_seconds: float
     """Until the base model is loaded."""
+    baseline_seconds: float
+    """Of the convex fits of one fold, whatever their size."""
     baseline_seconds_per_cell: float
-    """Of the convex fits of one fold, per training text and option."""
+    """More for every training text and option."""
     end_seconds: float
     """Calibration, writing and the reload check in a fresh process."""
     characters_per_token: float
@@ -165,7 +167,8 @@ def estimate(
     fixed = (
         measured.start_seconds
         + size.tokens / measured.trunk_tokens_per_second
-        + (size.folds + 1) * size.texts * size.options * measured.baseline_seconds_per_cell
+        + (size.folds + 1)
+        * (measured.baseline_seconds + size.texts * size.options * measured.baseline_seconds_per_cell)
         + measured.end_seconds
     )
     kept = epochs

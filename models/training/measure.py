@@ -32,6 +32,7 @@ MOST_FOLDS = 20
 _RELOAD_SHARE = 1.3
 """The reload check loads everything again in a fresh process and reads a few texts; calibration is small beside that."""
 _SPECIAL_TOKENS = 2
+_LEAST_SLOPE = 0.1
 
 
 def measure(input_dir: Path, work_dir: Path, started: float) -> Measured:
@@ -57,12 +58,14 @@ def measure(input_dir: Path, work_dir: Path, started: float) -> Measured:
     trunk_seconds = time.monotonic() - began
     plan = make_plan(encoder, trunk, data, 2, 0.0)
     material, _terms = make_material(encoder, trunk, data, plan)
+    fixed, per_cell = _baseline_costs(material)
     hidden, layers, heads, base_bytes = base_size(encoder.path)
     return Measured(
         tokens_per_second=plan.tokens_per_second,
         trunk_tokens_per_second=windows.tokens / max(1e-6, trunk_seconds),
         start_seconds=start_seconds,
-        baseline_seconds_per_cell=_baseline_seconds(material) / data.labels.size,
+        baseline_seconds=fixed,
+        baseline_seconds_per_cell=per_cell,
         end_seconds=_RELOAD_SHARE * start_seconds,
         characters_per_token=_characters_per_token(data.texts, windows),
         memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -80,10 +83,21 @@ def measure(input_dir: Path, work_dir: Path, started: float) -> Measured:
     )
 
 
-def _baseline_seconds(material: Material) -> float:
-    """Of the convex fits of one fold: TF-IDF, crossed wide logits and penalty, the probe."""
+def _baseline_costs(material: Material) -> tuple[float, float]:
+    """Seconds of one fold's convex fits in any case, and more per cell: a line through a part of the texts and all of them."""
+    texts, options = material.data.labels.shape
+    few = max(2, texts // 3)
+    _baseline_seconds(material, few)  # the first fit of a process also warms up its libraries
+    small, whole = _baseline_seconds(material, few), _baseline_seconds(material, texts)
+    # Noise must not make a line that falls, or one that says that more texts cost nothing.
+    per_cell = max(whole - small, _LEAST_SLOPE * whole) / max(1, (texts - few) * options)
+    return max(0.0, whole - per_cell * texts * options), per_cell
+
+
+def _baseline_seconds(material: Material, texts: int) -> float:
+    """Of the convex fits of one fold on the first texts: TF-IDF, crossed wide logits and penalty, the probe."""
     data = material.data
-    rows = np.arange(len(data.texts), dtype=np.int64)
+    rows = np.arange(texts, dtype=np.int64)
     began = time.monotonic()
     fit_wide(material.counts, data.labels, rows, data.request.seed)
     member_task(material, "measurement", rows)

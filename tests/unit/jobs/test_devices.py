@@ -26,6 +26,7 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_gpu_is_a_device(two_gpus: Path) -> None:
     assert device_names(settings("auto"), two_gpus) == ("0", "1")
     assert device_names(settings("cpu"), two_gpus) == ("cpu",)
+    assert device_names(settings("auto"), two_gpus, wanted="cpu") == ("cpu",)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,12 @@ def test_a_child_sees_only_its_own_gpu() -> None:
 def test_kinds_say_where_a_job_lives() -> None:
     assert job_path("train", "job_1") == "/train-jobs/job_1"
     assert set(QUEUES) == {kind.queue for kind in KINDS.values()}
-    assert [kind.name for kind in KINDS.values() if kind.trainer] == ["train", "trial"]
+    assert [kind.name for kind in KINDS.values() if kind.trainer] == [
+        "train",
+        "trial",
+        "evaluate",
+        "measure",
+    ]
     assert [(kind.name, kind.trainer) for kind in from_words("a=x.y,b=x.z:trainer")] == [
         ("a", False),
         ("b", True),

@@ -44,6 +44,13 @@ def test_cancel_wins_over_everything() -> None:
     assert early_end(cancel_requested=True, counted=False) is State.CANCELLED
 
 
+def test_a_pause_waits_and_loses_to_a_cancellation_and_to_the_last_attempt() -> None:
+    assert early_end(pause_requested=True, counted=False, attempts_since_checkpoint=9) is State.PAUSED
+    assert early_end(pause_requested=True) is State.PAUSED
+    assert early_end(pause_requested=True, cancel_requested=True) is State.CANCELLED
+    assert early_end(pause_requested=True, attempts_since_checkpoint=3) is State.FAILED
+
+
 def test_the_document_draws_every_edge() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "jobs.md").read_text()
     for before, after in EDGES:
