@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
+from app.cli.main import build
 from tests.integration.review_corpus import Built
 from tests.integration.train.test_train_job import attempt, post
 from tests.samples import draw
@@ -42,3 +46,16 @@ def test_a_recorded_sample_and_wrong_ones(client: TestClient, corpus: Built, all
         problem = answer.json()
         assert (answer.status_code, problem["type"]) == (422, f"urn:remand:problem:{slug}"), problem
         assert problem["field"] == field
+
+
+def test_the_command_line_names_or_draws_a_sample(
+    client: TestClient, corpus: Built, allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number is a size, anything else the id of a recorded sample."""
+    build()  # a verb's module that is first imported now would keep the replaced function for good
+    monkeypatch.setattr("app.cli.client.connect", lambda timeout=60.0: nullcontext(client))
+    words = ["train", "--corpus", "letters", "--model", str(allowed), "--folds", "2", "--sample"]
+    assert "smp_x" in CliRunner().invoke(build(), [*words, "smp_x"]).output
+    assert CliRunner().invoke(build(), [*words, "25"]).exit_code == 0
+    (job,) = client.get("/train-jobs").json()["items"]
+    assert job["params"]["sample"]["size"] == 25
