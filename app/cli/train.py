@@ -37,12 +37,6 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
             help="A recorded sample (smp_…), or a number: so many texts drawn, stratified, of each training part (docs/sampling.md)."
         ),
     ] = None,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            help="A recorded sample (smp_…), or a number: so many texts drawn, stratified, of each training part (docs/sampling.md)."
-        ),
-    ] = None,
     wide: Annotated[bool, typer.Option(help="Fit and add the TF-IDF branch.")] = True,
     name: Annotated[str | None, typer.Option(help="Name of the adapter.")] = None,
     search: Annotated[
@@ -68,7 +62,6 @@ def train(  # noqa: PLR0913, PLR0917  # a verb's options
         "time_budget_seconds": time_budget, "limit": limit, "wide": wide, "name": name,
         "options": [key.strip() for key in options.split(",")] if options else None,
         "search": search_of(search, trials),
-        "sample": {"size": int(sample)} if sample is not None and sample.isdecimal() else sample,
         "sample": {"size": int(sample)} if sample is not None and sample.isdecimal() else sample,
     }  # fmt: skip
     body = {key: value for key, value in given.items() if value is not None}
