@@ -94,7 +94,7 @@ def start_fit(
     encoder: Encoder, trunk: Trunk, scheme: Scheme, task: FitTask, settings: FitSettings, warm: bool = True
 ) -> tuple[Fitting, Run]:
     """A fit before its first step; `warm` is whether the head starts from logistic regression."""
-    loss = loss_for(task.labels[task.fit_rows], scheme, task.penalty, encoder.device, settings.loss)
+    loss = loss_for(task.labels[task.fit_rows], scheme, encoder.device, settings.loss)
     torch.manual_seed(task.seed)
     upper = tuned_layers(encoder, trunk.depth, settings.tuning)
     if encoder.device.type == "cpu":

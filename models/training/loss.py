@@ -48,14 +48,10 @@ class Loss:
     """Columns of yes_no_set options."""
     choices: tuple[tuple[int, ...], ...]
     """Columns of each choose_one question."""
-    penalty: float
-    """Weight of half the squared head weights: the warm start's penalty, per decided cell."""
 
 
-def loss_for(
-    labels: Labels, scheme: Scheme, penalty: float, device: torch.device, asked: LossRequest | None = None
-) -> Loss:
-    """The loss for a training part's labels, int8 (rows, options), with the penalty its warm start was fitted under."""
+def loss_for(labels: Labels, scheme: Scheme, device: torch.device, asked: LossRequest | None = None) -> Loss:
+    """The loss for a training part's labels, int8 (rows, options)."""
     asked = CrossEntropy() if asked is None else asked
     choices = choose_one_columns(scheme)
     chosen = {column for columns in choices for column in columns}
@@ -71,7 +67,6 @@ def loss_for(
         prior=torch.from_numpy(((yes + 0.5) / (known + 1)).astype(np.float32)).to(device),
         singles=tuple(column for column in range(labels.shape[1]) if column not in chosen),
         choices=choices,
-        penalty=penalty / max(1, int((labels != MISSING).sum())),
     )
 
 

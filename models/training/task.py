@@ -71,7 +71,7 @@ class FitTask:
     features: NDArray[np.float32]
     """float32 (texts, features): pooled layers of the plain base model."""
     penalty: float
-    """Weight of half the squared head weights, from `choose_penalty`."""
+    """Weight of half the squared head weights in the warm start, from `choose_penalty`."""
     seed: int
     epochs: int
     """Stop after so many, whatever `FitSettings.epochs` says of the schedule."""

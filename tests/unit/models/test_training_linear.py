@@ -81,7 +81,7 @@ def test_positive_weights_follow_the_rule():
 
 
 def loss_and_gradient(labels, logits):
-    loss = loss_for(labels, SCHEME, 1.0, torch.device("cpu"))
+    loss = loss_for(labels, SCHEME, torch.device("cpu"))
     scores = torch.from_numpy(logits).requires_grad_()
     value = masked_loss(loss, scores, torch.from_numpy(labels))
     value.backward()

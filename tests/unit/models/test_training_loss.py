@@ -30,7 +30,7 @@ def sigmoid(x):
 
 
 def value(asked, scheme=SET, labels=LABELS, logits=LOGITS):
-    loss = loss_for(labels, scheme, 1.0, CPU, asked)
+    loss = loss_for(labels, scheme, CPU, asked)
     return float(masked_loss(loss, logits, torch.from_numpy(labels)))
 
 
@@ -75,7 +75,7 @@ def test_asymmetric_loss_shifts_and_focuses_negatives():
     assert value(Asymmetric(gamma_positive=1)) == pytest.approx(expected, rel=1e-5)
     # The probability of -3 is below the margin: it costs nothing and pulls at nothing.
     logits = LOGITS.clone().requires_grad_()
-    masked_loss(loss_for(LABELS, SET, 1.0, CPU, Asymmetric()), logits, torch.from_numpy(LABELS)).backward()
+    masked_loss(loss_for(LABELS, SET, CPU, Asymmetric()), logits, torch.from_numpy(LABELS)).backward()
     assert logits.grad[2, 0] == 0
     assert logits.grad[2, 1] > 0
 
@@ -119,7 +119,7 @@ ALL = [CrossEntropy(), Focal(gamma=0.5), Asymmetric(gamma_positive=0.5, gamma_ne
 def test_missing_cells_and_constant_options_count_for_nothing(asked):
     labels = np.concatenate([LABELS, np.zeros((4, 1), np.int8)], axis=1)
     scheme = Scheme((Question("set", QuestionKind.YES_NO_SET, tuple(Option(key, place) for place, key in enumerate("abc"))),))  # fmt: skip
-    loss = loss_for(labels, scheme, 1.0, CPU, asked)
+    loss = loss_for(labels, scheme, CPU, asked)
     logits = torch.cat([LOGITS, torch.full((4, 1), torch.inf)], dim=1).requires_grad_()
     found = masked_loss(loss, logits, torch.from_numpy(labels))
     found.backward()
@@ -131,13 +131,13 @@ def test_missing_cells_and_constant_options_count_for_nothing(asked):
 @pytest.mark.parametrize("asked", ALL, ids=lambda asked: asked.kind)
 def test_slopes_are_finite_at_extreme_logits(asked):
     logits = torch.tensor([[100.0, -100.0], [-100.0, 100.0], [100.0, 100.0], [-100.0, 0.0]]).requires_grad_()
-    masked_loss(loss_for(LABELS, SET, 1.0, CPU, asked), logits, torch.from_numpy(LABELS)).backward()
+    masked_loss(loss_for(LABELS, SET, CPU, asked), logits, torch.from_numpy(LABELS)).backward()
     assert torch.isfinite(logits.grad).all()
 
 
 @pytest.mark.parametrize("asked", ALL, ids=lambda asked: asked.kind)
 def test_parts_add_up_to_the_whole(asked):
-    loss, labels = loss_for(LABELS, SET, 1.0, CPU, asked), torch.from_numpy(LABELS)
+    loss, labels = loss_for(LABELS, SET, CPU, asked), torch.from_numpy(LABELS)
     parts = sum(float(summed_loss(loss, LOGITS[rows], labels[rows])) for rows in (slice(0, 1), slice(1, 4)))
     assert parts == pytest.approx(float(summed_loss(loss, LOGITS, labels)), rel=1e-5)
     assert float(decided_cells(loss, labels)) == 7
