@@ -191,7 +191,9 @@ def _shown_setting(value: Any) -> str:
 def _chosen(data: dict[str, Any]) -> str:
     members = [
         f"  {name}: trial {choice['trial']}, {choice['score']:.4f}"
-        for name, choice in data["members"].items()
+        for name, choice in sorted(
+            data["members"].items(), key=lambda member: (member[0] == "final", member[0])
+        )
     ]
     return "\n".join(["chosen by inner average precision:", *members, f"training it: {data['job_id']}"])
 

@@ -28,9 +28,16 @@ def trial_answer(number: int, job: Job, chosen: Mapping[str, Any] | None) -> Tri
         members=members,
         mean=fmean(scores) if scores else None,
         seconds=sum(outcome["seconds"] for outcome in outcomes) if outcomes else None,
-        chosen_for=[name for name, choice in (chosen or {}).items() if choice["trial"] == number],
+        chosen_for=sorted(
+            (name for name, choice in (chosen or {}).items() if choice["trial"] == number), key=member_order
+        ),
         error=job.error,
     )
+
+
+def member_order(name: str) -> tuple[bool, int, str]:
+    """Folds in their order, `final` after them."""
+    return name == "final", len(name), name
 
 
 def _state(job: Job, outcomes: list[dict[str, Any]]) -> TrialState:

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.db.session import reading, writing
-from app.db.tables import Job
+from app.db.tables import Job, JobPart
 from app.jobs import leases
 from tests.integration.train.conftest import allowed, client, corpus, tiny_model
-from workers.job_context import run_attempt
+from workers.job_context import EXIT_DONE, run_attempt
 from workers.search import run as parent
 from workers.search import studies, trial
 from workers.stopping import StopFlag
@@ -36,15 +36,18 @@ def worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         flag = StopFlag()
         thread = threading.Thread(target=attempt, args=(engine, search_id, flag), daemon=True)
         thread.start()
-        while thread.is_alive():
-            waiting = next_job(engine, search_id)
-            if waiting is None:
-                thread.join(0.02)
-            elif waiting.kind == "train" and not refit:
-                flag.stop("cancel")
-                thread.join()
-            else:
-                attempt(engine, waiting.id)
+        try:
+            while thread.is_alive():
+                waiting = next_job(engine, search_id)
+                if waiting is None:
+                    thread.join(0.02)
+                elif waiting.kind == "train" and not refit:
+                    break
+                else:
+                    assert attempt(engine, waiting.id) == EXIT_DONE
+        finally:
+            flag.stop("cancel")
+            thread.join()
         with reading(engine) as session:
             return session.get_one(Job, search_id)
 
@@ -53,10 +56,11 @@ def worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 
 def next_job(engine: Engine, search_id: str) -> Job | None:
-    """The oldest trial or train job that waits."""
-    query = select(Job).where(Job.state == "queued", Job.id != search_id, Job.kind.in_(MODULES))
+    """The oldest trial or train job of a search that waits."""
+    mine = select(JobPart.job_id).where(JobPart.parent_id == search_id)
+    query = select(Job).where(Job.state == "queued", Job.id.in_(mine)).order_by(Job.created_at, Job.id)
     with reading(engine) as session:
-        return session.scalars(query.order_by(Job.created_at, Job.id)).first()
+        return session.scalars(query).first()
 
 
 def attempt(engine: Engine, job_id: str, flag: StopFlag | None = None) -> Any:
