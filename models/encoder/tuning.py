@@ -142,8 +142,11 @@ def own_bytes(encoder: Encoder, layers: nn.Module) -> int:
 
 
 def _own_weights(layers: nn.ModuleList, dtype: torch.dtype) -> None:
-    """Give the layers fp32 weights of their own, read in `dtype`: updates this small would be lost in bf16."""
-    for module in list(layers.modules()):
+    """Give the layers fp32 weights of their own, read in `dtype`: updates this small would be lost in bf16.
+
+    T5's relative position bias, in its lowest layer, belongs to all layers and stays frozen.
+    """
+    for module in [part for part in layers.modules() if not isinstance(part, nn.Embedding)]:
         for name, value in list(module.named_parameters(recurse=False)):
             setattr(module, name, nn.Parameter(value.detach().float().clone()))
             if dtype != torch.float32:

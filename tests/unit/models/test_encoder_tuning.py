@@ -68,7 +68,9 @@ def peft_sums(encoder, folder):
     return torch.stack([(states[layer] * mask[:, :, None]).sum(dim=1) for layer in (1, 2)], dim=1)
 
 
-@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")  # PEFT asks transformers for it
+@pytest.mark.filterwarnings(
+    "ignore:.is_gradient_checkpointing.:FutureWarning"
+)  # PEFT asks transformers for it
 @pytest.mark.parametrize("method", ["lora", "rslora"])
 def test_peft_reloads_an_adapter_and_answers_alike(exact, method, tmp_path):
     tuning = tuning_for(method, 4, alpha=6.0)
@@ -146,8 +148,8 @@ def test_only_the_named_linears_get_lora(exact):
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_every_trained_weight_is_reached_by_the_loss(exact, method):
-    layers = tuned_layers(exact, DEPTH, tuning_for(method, 4))
-    (batch,) = trunk_batches(exact, tokenize(exact, TEXTS), DEPTH, (2,), budget=10_000)
+    layers = tuned_layers(exact, 0, tuning_for(method, 4))
+    (batch,) = trunk_batches(exact, tokenize(exact, TEXTS), 0, (2,), budget=10_000)
     stirred(layers)
     *_, states = run_layers(layers, batch.hidden.clone(), batch.mask)
     states[batch.mask].square().sum().backward()
