@@ -108,7 +108,7 @@ def hf_trainer(given: argparse.Namespace, shape: Shape, device: torch.device) ->
     config = LoraConfig(task_type="CAUSAL_LM", r=given.rank, lora_alpha=2 * given.rank, target_modules=TARGETS[given.family])  # fmt: skip
     model = get_peft_model(model, config)
     steps = WARM_STEPS + given.steps
-    rows = [{"input_ids": row} for row in rows_of(shape, 2 * steps * given.batch, mixed=given.mixed)]
+    rows = [{"input_ids": row} for row in rows_of(shape, 2 * (steps + 1) * given.batch, mixed=given.mixed)]
     first = _first_loss(model, rows[0]["input_ids"].tolist(), device)
     times: list[tuple[float, float]] = []
     read: list[int] = []

@@ -21,7 +21,7 @@ from app.settings import get_settings
 from app.training.generative_queries import documents_of
 from app.training.generative_rules import check_sensitive, generative_request
 from app.training.schemas import TrainJobRequest
-from workers.job_context import JobContext, JobFailed, JobStopped, memory_failure_of
+from workers.job_context import JobContext, JobFailed, JobStopped
 from workers.train import Teller
 
 _COLUMNS = ("key", "content", "group", "summary")
@@ -90,8 +90,6 @@ def _train(context: JobContext, inputs: Path, output: Path) -> None:
     except TrainingStoppedError as stopped:
         raise JobStopped from stopped
     except (TrainingRefusedError, ModelUnavailableError) as error:
-        if error.code == "out-of-memory":
-            raise memory_failure_of(error, context.work_dir) from error
         raise JobFailed(error.code, str(error), field=getattr(error, "field", None)) from error
 
 

@@ -112,6 +112,10 @@ def test_a_causal_job_from_uploaded_documents_to_an_adapter(
     tar = client.get(f"/adapters/{adapter['id']}/download").content
     again = client.post("/adapters", files={"file": ("a.tar", tar)})
     assert (again.status_code, again.json()["digest"]) == (201, adapter["digest"]), again.text
+    for path in ("card", "report?format=html", "held-out", f"compare?with={adapter['id']}"):
+        assert client.get(f"/adapters/{adapter['id']}/{path}").status_code < 500, path
+    evaluation = client.post("/evaluations", json={"adapter": adapter["id"], "corpus": "judgments"})
+    assert 400 <= evaluation.status_code < 500, evaluation.text
     page = client.get(f"/reports/{adapter['id']}", headers={"Accept": "text/html"})
     assert page.status_code in {200, 303}
 
