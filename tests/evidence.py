@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from sqlalchemy import Engine
 from app.adapters.gate import run_checks
 from app.blobs import BlobStore
 from app.db.session import writing
-from app.db.tables import Adapter, Blob, GateDecision
+from app.db.tables import Adapter, Blob, Evaluation, GateDecision, Job, LabelSnapshot
 from app.ids import new_id
 from app.settings import get_settings
 from models.training.report import Reading, build_report
 from models.training.report_evidence import twin_section
 from tests.integration.review_corpus import SCHEME, Built
+from workers.evaluate.document import Part, document_of
+from workers.evaluate.readers import Readers
 
 ROWS = 240
 KEYS = SCHEME.option_keys
@@ -122,3 +125,36 @@ def two_adapters(engine: Engine, built: Built) -> tuple[str, str]:
             ))  # fmt: skip
             ids.append(adapter.id)
     return ids[0], ids[1]
+
+
+def an_evaluation(engine: Engine, built: Built, adapter_id: str) -> str:
+    """Id of a finished evaluation job of that adapter, on a split of 240 made-up rows of which 12 could not be held out."""
+    labels, groups = labels_and_groups()
+    uses = np.zeros((ROWS, 3), dtype=bool)
+    uses[:100, 0] = uses[100:228, 1] = True
+    readers = Readers(("final", "fold0", "fold1"), uses, np.arange(ROWS) % 7 == 0)
+    model = reading_of(labels, 0.3, 1)
+    model.probabilities[228:], model.decisions[228:] = np.nan, -1
+    scope: Any = SimpleNamespace(
+        corpus_id=built.corpus_id, synthetic=True, scheme=SCHEME, labels=labels, groups=groups,
+        keys=[f"row-{row}" for row in range(ROWS)],
+    )  # fmt: skip
+    parts = {
+        "model": Part(model, readers, "Calibration and thresholds as shipped."),
+        "untrained": Part(reading_of(labels, 2.0, 4), None, "This favours it."),
+    }
+    energy = {"watt_hours": 0.01, "estimate": True, "method": "10 W for every busy core × 4 s"}
+    adapter = {"id": adapter_id, "name": "careful & slow", "digest": "0" * 64, "base": "minilm"}
+    with writing(engine) as session:
+        scope.snapshot_id = snapshot_id = session.query(LabelSnapshot).first().id  # type: ignore[union-attr]
+        document = document_of(
+            scope, parts, 0, scope_asked={"split": "val", "sample": None, "limit": None, "seed": 0, "rows": ROWS, "groups": 40},
+            adapter=adapter, base=None, compare_with=None, energy=energy, seconds=4.0,
+        )  # fmt: skip
+        job_id = new_id("job")
+        session.add(Job(id=job_id, corpus_id=built.corpus_id, kind="evaluate", state="succeeded"))
+        session.flush()
+        session.add(Evaluation(
+            job_id=job_id, corpus_id=built.corpus_id, adapter_id=adapter_id, snapshot_id=snapshot_id, document=document,
+        ))  # fmt: skip
+    return job_id

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import Engine
 
-from tests.evidence import two_adapters
+from tests.evidence import an_evaluation, two_adapters
 from tests.integration.review_corpus import Built
 
 pytestmark = pytest.mark.browser
@@ -25,9 +25,14 @@ EMPTY_CHARTS = """() => [...document.querySelectorAll('details[open] svg, sectio
 
 @pytest.fixture
 def addresses(engine: Engine, built: Built) -> list[str]:
-    """The report, and the comparison with another adapter."""
+    """The report, the comparison with another adapter, and an evaluation."""
     first, second = two_adapters(engine, built)
-    return [f"/reports/{first}", f"/adapters/{first}/compare?with={second}"]
+    evaluation = an_evaluation(engine, built, first)
+    return [
+        f"/reports/{first}",
+        f"/adapters/{first}/compare?with={second}",
+        f"/evaluations/{evaluation}/report",
+    ]
 
 
 def test_the_report_at_a_desk(visit: Visits, addresses: list[str], pictures: Path) -> None:
@@ -74,6 +79,19 @@ def test_two_adapters_side_by_side(visit: Visits, addresses: list[str], pictures
     expect(page.get_by_text("<b>quick</b>").first).to_be_visible()
     expect(page.get_by_text("of them", exact=False).first).to_be_visible()
     page.screenshot(path=pictures / "comparison.png", full_page=True)
+    assert vera.complaints == []
+
+
+def test_from_the_report_to_an_evaluation(visit: Visits, addresses: list[str], pictures: Path) -> None:
+    vera = visit("vera")
+    page = vera.go(addresses[0])
+    page.get_by_role("link", name="letters, split val").click()
+    expect(page.get_by_role("heading", name="careful & slow on the split val")).to_be_visible()
+    expect(page.get_by_text("12 were left out, because every model had seen them")).to_be_visible()
+    page.get_by_text("Left out", exact=True).click()
+    expect(page.get_by_text("row-228, row-229")).to_be_visible()
+    assert page.evaluate(EMPTY_CHARTS) == 0
+    page.screenshot(path=pictures / "evaluation.png", full_page=True)
     assert vera.complaints == []
 
 
