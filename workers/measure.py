@@ -23,7 +23,7 @@ from models.scheme import Option, Question, QuestionKind, Scheme
 from models.training.estimate import Measured
 from workers.job_context import JobContext, JobFailed, child_main
 
-MOST_CHARACTERS = 60_000
+MOST_CHARACTERS = 30_000
 """Of the texts that are read: a few seconds of a small encoder's time."""
 LEAST_TEXTS = 16
 MOST_OPTIONS = 40

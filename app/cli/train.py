@@ -134,9 +134,13 @@ def _estimate_lines(preview: dict[str, Any]) -> list[str]:
     within = " within the time budget" if found["epochs_in_time_budget"] is not None else ""
     measured = found["measured"]
     return [
-        f"It would take about {duration(found['seconds'])} (between {duration(low)} and {duration(high)}): "
-        f"{found['folds']} folds, up to {epochs}{within}, {found['tokens_read']:,} tokens read.",
+        (
+            f"It would take about {duration(found['seconds'])} (between {duration(low)} and {duration(high)}): "
+            f"{found['folds']} folds, up to {epochs}{within}, {found['tokens_read']:,} tokens read."
+        ),
         f"Memory up to {found['memory_bytes'] / 2**30:.1f} GiB, disk up to {found['disk_bytes'] / 2**30:.1f} GiB.",
-        f"Measured on {measured['host']} ({measured['device']}), {measured['at'][:16].replace('T', ' ')} UTC: "
-        f"{found['tokens_per_second']:,.0f} tokens a second in training, {found['trunk_tokens_per_second']:,.0f} in the frozen layers.",
+        (
+            f"Measured on {measured['host']} ({measured['device']}), {measured['at'][:16].replace('T', ' ')} UTC: "
+            f"{found['tokens_per_second']:,.0f} tokens a second in training, {found['trunk_tokens_per_second']:,.0f} in the frozen layers."
+        ),
     ]

@@ -31,7 +31,7 @@ _ROOM = 0.8
 _LEAST_TOKENS = 32
 _RESERVE = 0.85
 """Share of the time budget that epochs may fill; as models/training/plan.py."""
-SLACK = (0.7, 1.6)
+SLACK = (0.5, 1.6)
 """A job takes so many times the estimate: early stopping shortens it, a busy machine lengthens it."""
 
 
