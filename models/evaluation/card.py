@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.catalog import CATALOG
+from models.evaluation.generative_card import generative_parts
 
 LICENCES = {
     "Apache-2.0": "apache-2.0",
@@ -45,15 +46,26 @@ def model_card(
         _front_matter(manifest, report, about, title),
         f"# {title}\n",
         *([_SYNTHETIC + "\n"] if about.get("synthetic") else []),
+        *_middle(manifest, report, about),
+        _made(manifest, report, about),
+        _licence(base.licence if base else None, manifest),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _middle(
+    manifest: Mapping[str, Any], report: Mapping[str, Any], about: Mapping[str, Any]
+) -> list[str]:
+    """What it is for, where its labels come from, its numbers, its limits."""
+    if manifest.get("task", "classify") != "classify":
+        return generative_parts(manifest, report)
+    return [
         _summary(manifest, report),
         _use(),
         _labels(manifest, report, about),
         _evaluation(report),
         _limits(report),
-        _made(manifest, report, about),
-        _licence(base.licence if base else None, manifest),
     ]
-    return "\n".join(parts).rstrip() + "\n"
 
 
 def _front_matter(

@@ -114,6 +114,9 @@ def test_a_causal_job_from_uploaded_documents_to_an_adapter(
     assert (again.status_code, again.json()["digest"]) == (201, adapter["digest"]), again.text
     for path in ("card", "report?format=html", "held-out", f"compare?with={adapter['id']}"):
         assert client.get(f"/adapters/{adapter['id']}/{path}").status_code < 500, path
+    card = client.get(f"/adapters/{adapter['id']}/card").text
+    assert "Held-out perplexity" in card
+    assert "0 options" not in card
     evaluation = client.post("/evaluations", json={"adapter": adapter["id"], "corpus": "judgments"})
     assert 400 <= evaluation.status_code < 500, evaluation.text
     page = client.get(f"/reports/{adapter['id']}", headers={"Accept": "text/html"})
