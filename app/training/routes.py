@@ -62,12 +62,12 @@ def train(
     """Trains on the corpus's labels of now: held-out folds, both baselines, a final fit, calibration and report."""
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
     check_tasks(body)
+    if body.search is not None:
+        checked_search(body, get_settings())
     if body.task != "classify":
         return accept_generative(db, body, corpus, caller.name, idempotent, dry_run=dry_run)
     folder = check_base_model(body.base_model, get_settings())
     check_method(body, folder, get_settings())
-    if body.search is not None:
-        checked_search(body, get_settings())
     check_device(body.device, get_settings())
     preview, chosen = _preview(db, body, corpus, current_labels(db, corpus.id))
     if dry_run:

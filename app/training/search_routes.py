@@ -15,6 +15,7 @@ from app.jobs.queries import create_job
 from app.jobs.routes import JobId, find_job, job_router
 from app.settings import Settings
 from app.training.base_models import check_base_model
+from app.training.methods import check_method
 from app.training.schemas import TrainJobRequest
 from app.training.search_queries import trial_page
 from app.training.search_rules import check_search, trial_count
@@ -27,13 +28,15 @@ router = APIRouter()
 def checked_search(body: TrainJobRequest, settings: Settings) -> int:
     """How many trials a request's search makes. Invalid, naming the place under /search, for one that cannot be made."""
     search = check_search(body)
-    bases = search.space.get("base_model")
-    for number, name in enumerate(bases.values if isinstance(bases, Choice) else ()):
-        try:
-            check_base_model(name, settings)
-        except Invalid as problem:
-            problem.field = f"/search/space/base_model/values/{number}"
-            raise
+    for name in ("base_model", "method", "target_modules"):
+        dimension = search.space.get(name)
+        for number, value in enumerate(dimension.values if isinstance(dimension, Choice) else ()):
+            try:
+                changed = body.model_copy(update={name: value})
+                check_method(changed, check_base_model(changed.base_model, settings), settings)
+            except Invalid as problem:
+                problem.field = f"/search/space/{name}/values/{number}"
+                raise
     return trial_count(search)
 
 

@@ -16,6 +16,10 @@ from app.db.session import reading, writing
 from app.db.tables import Job
 from app.jobs import leases
 from app.jobs.queries import events_after
+from models.encoder.load import Encoder
+from models.training.base import load_base
+from models.training.errors import TrainingRefusedError
+from models.training.request import TrainRequest
 from tests.integration.review_corpus import Built
 
 REQUEST = {"corpus": "letters", "folds": 2, "epochs": 2, "wide": False, "batch_tokens": 256, "seed": 3}
@@ -96,7 +100,7 @@ def test_a_search_ends_with_an_adapter_whose_report_shows_it(
 def test_the_same_seed_makes_the_same_trials(
     client: TestClient, corpus: Built, allowed: Path, worker: Worker
 ) -> None:
-    bayesian = RANDOM | {"strategy": "bayesian", "trials": 5, "nested": False, "folds": 1}
+    bayesian = RANDOM | {"strategy": "bayesian", "trials": 3, "nested": False, "folds": 1}
     made = []
     for _ in range(2):
         search_id = post(client, allowed, bayesian, epochs=1)
@@ -105,33 +109,43 @@ def test_the_same_seed_makes_the_same_trials(
     assert made[0] == made[1]
 
 
+RANKS = {"strategy": "grid", "space": {"lora_rank": {"type": "choice", "values": [2, 4]}}}
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, *ranks: int) -> None:
+    """A machine that cannot train these ranks."""
+
+    def load(request: TrainRequest) -> Encoder:
+        if request.lora_rank in ranks:
+            raise TrainingRefusedError(
+                "device-unavailable", "lora_rank", f"no room for rank {request.lora_rank}"
+            )
+        return load_base(request)
+
+    monkeypatch.setattr("models.training.trial.load_base", load)
+
+
 def test_a_trial_that_cannot_be_does_not_end_the_search(
-    client: TestClient, corpus: Built, allowed: Path, worker: Worker
+    client: TestClient, corpus: Built, allowed: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = {
-        "strategy": "grid",
-        "space": {"target_modules": {"type": "choice", "values": ["auto", ["no_such_linear"]]}},
-    }
-    search_id = post(client, allowed, grid, epochs=1)
+    refuse(monkeypatch, 4)
+    search_id = post(client, allowed, RANKS, epochs=1)
     worker(search_id, refit=False)
     good, bad = trials_of(client, search_id)
     assert (good["state"], bad["state"]) == ("complete", "failed")
-    assert "no_such_linear" in bad["error"]["detail"]
+    assert bad["error"]["detail"] == "no room for rank 4"
     assert good["chosen_for"] == ["fold0", "fold1", "final"]
 
 
 def test_where_no_trial_succeeds_the_search_says_why(
-    client: TestClient, corpus: Built, allowed: Path, worker: Worker
+    client: TestClient, corpus: Built, allowed: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = {
-        "strategy": "grid",
-        "space": {"target_modules": {"type": "choice", "values": [["no_such_linear"]]}},
-    }
-    job = worker(post(client, allowed, grid))
+    refuse(monkeypatch, 2, 4)
+    job = worker(post(client, allowed, RANKS))
     assert job.state == "failed"
     assert job.error is not None
     assert job.error["code"] == "no-trial-succeeded"
-    assert "no_such_linear" in job.error["detail"]
+    assert "no room for rank 2" in job.error["detail"]
 
 
 def test_what_a_search_made_is_cancelled_with_it(
@@ -181,6 +195,7 @@ SPACE = RANDOM["space"]
         ({"space": {"lora_rank": {"type": "int", "low": 1, "high": 9}}, "strategy": "grid", "trials": 4}, "/search/trials", "grid-too-large"),
         ({"space": {"max_tokens": {"type": "choice", "values": [32, 64]}}}, "/search/space/max_tokens", "not-nested"),
         ({"space": {"base_model": {"type": "choice", "values": ["gpt-9"]}}, "nested": False}, "/search/space/base_model/values/0", "base-model-unavailable"),
+        ({"space": {"target_modules": {"type": "choice", "values": ["auto", ["no_such"]]}}}, "/search/space/target_modules/values/1", "unknown-target-module"),
         ({"space": SPACE, "folds": 1}, "/search", "invalid"),
         ({"space": {"lora_rank": {"type": "int", "low": 4, "high": 2}}}, None, "invalid"),
     ],
