@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -67,18 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     held = frame.filter(pl.col("split") == "val").sample(fraction=1.0, shuffle=True, seed=options.seed)
     numbers: dict[str, object] = {"rows": options.rows, "machine": describe()}
     for name, wide in (("with TF-IDF branch", True), ("encoder alone", False)):
+        if options.adapter is not None and not wide:
+            break
         with tempfile.TemporaryDirectory() as folder:
-            adapter = trained(options.data, options.rows, options.seed, wide, Path(folder))
+            made = options.adapter or trained(options.data, options.rows, options.seed, wide, Path(folder))
+            adapter = load_adapter(made, load_encoder(locate(DEFAULT, CatalogSettings()), "cpu"))
             curves = measure(adapter, held, options.texts, options.seed)
-        numbers[name] = _print(name, curves, options.seed)
-    print(json.dumps(numbers["machine"]))
+        label = name if options.adapter is None else "the adapter given"
+        numbers[label] = _print(label, curves, options.seed)
+    print(json.dumps(numbers["machine"]), flush=True)
     if options.json:
         options.json.write_text(json.dumps(numbers, indent=2) + "\n")
     return 0
 
 
-def trained(data: Path, rows: int, seed: int, wide: bool, folder: Path) -> LoadedAdapter:
-    """An adapter on whole cases of the train split."""
+def trained(data: Path, rows: int, seed: int, wide: bool, folder: Path) -> Path:
+    """An adapter on whole cases of the train split: its folder."""
     frame = read(data, 10**9, seed).filter(pl.col("split") == "train").head(rows)
     names = [name for name in frame.columns if name not in GIVEN]
     source = folder / "in"
@@ -95,7 +100,7 @@ def trained(data: Path, rows: int, seed: int, wide: bool, folder: Path) -> Loade
     pl.DataFrame(table).write_ipc(source / "texts.arrow")
     np.save(source / "labels.npy", frame.select(names).to_numpy().astype(np.int8))
     train(source, folder / "work", folder / "out", lambda _event: None)
-    return load_adapter(folder / "out", load_encoder(locate(DEFAULT, CatalogSettings()), "cpu"))
+    return folder / "out"
 
 
 def measure(adapter: LoadedAdapter, held: pl.DataFrame, texts: int, seed: int) -> Curves:
@@ -193,6 +198,7 @@ def _print(name: str, curves: Curves, seed: int) -> dict[str, object]:
         f"{np.median(curves.errors):.4f}, largest {max(curves.errors):.4f} logits; steps {sorted(set(curves.steps))}; "
         f"{np.median(curves.seconds):.2f} s per text.\n"
     )
+    sys.stdout.flush()
     words = table(curves.words, curves.word_cases, [f"{SHARES[place]:.0%}" for place in SHOWN], SHOWN, seed)
     print()
     sentences = table(curves.sentences, curves.sentence_cases, ["1 gone", "2 gone"], (0, 1), seed)
@@ -242,6 +248,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="remand bench explain", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/echr_arguments/paragraphs.csv"))
     parser.add_argument("--rows", type=int, default=500, help="Training rows, in whole cases.")
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        help="Folder of an adapter on minilm with these options, in place of training.",
+    )
     parser.add_argument("--texts", type=int, default=50, help="Texts explained.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

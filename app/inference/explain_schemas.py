@@ -80,7 +80,7 @@ class OptionExplanation(AnswerModel):
     )
     completeness_error: float = Field(description="|logit - base_logit - all words|.")
     bound: float = Field(
-        description="What the completeness error was to stay below: 0.02, or 1 % of what is explained. A larger error is to be distrusted."
+        description="What the completeness error was to stay below: 0.02, or 2 % of what is explained. A larger error is to be distrusted."
     )
     steps: int = Field(
         description="Steps of the integration; 0 where the option was never trained and answers a fixed logit."

@@ -28,7 +28,7 @@ class Steps:
     """Steps are doubled up to so many."""
     bound: float = 0.02
     """Completeness error, in logits, that is good enough …"""
-    share: float = 0.01
+    share: float = 0.02
     """… or as a share of the difference that is to be explained, whichever is larger."""
     passes: int = 4096
     """Tokens times passes (one forward, one backward per option) of one piece of arithmetic; one step at least."""

@@ -144,7 +144,7 @@ class WideTerms:
     weights: Weights
     """float64 (spans, options): the share of the logit that falls to each."""
     bias: Weights
-    """float64 (options)."""
+    """float64 (options): with the terms that stand around the text, not in it."""
 
 
 def wide_terms(text: str, wide: Wide, vocabulary: Sequence[str]) -> WideTerms:
@@ -167,8 +167,14 @@ def wide_terms(text: str, wide: Wide, vocabulary: Sequence[str]) -> WideTerms:
         for words in found
         for _ in words
     ]
-    options = wide.weights.shape[1]
-    return WideTerms(spans, np.array(shares).reshape(-1, options), wide.bias.astype(np.float64))
+    # A term that stands nowhere in the text itself (it was found around it) belongs to what is there before any word.
+    elsewhere = [parts[place] for place, found in enumerate(occurrences) if not found]
+    bias = (
+        wide.bias.astype(np.float64) + np.sum(elsewhere, axis=0)
+        if elsewhere
+        else wide.bias.astype(np.float64)
+    )
+    return WideTerms(spans, np.array(shares).reshape(-1, wide.weights.shape[1]), bias)
 
 
 def _terms(text: str) -> list[tuple[str, list[tuple[int, int]]]]:
