@@ -26,7 +26,14 @@ from models.training.errors import TrainingRefusedError, TrainingStoppedError
 from tests.tiny_decoder import judgments, make_decoder, write_generative_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # asked by peft
-FAST = {"block_tokens": 32, "epochs": 2, "learning_rate": 0.01, "rouge_pairs": 2, "max_target_tokens": 8}
+FAST = {
+    "block_tokens": 32,
+    "epochs": 2,
+    "learning_rate": 0.01,
+    "rouge_pairs": 2,
+    "units_per_step": 4,
+    "max_target_tokens": 8,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +69,7 @@ def test_a_stopped_job_ends_bit_equal_and_peft_reloads_it(tmp_path: Path, family
     def stop() -> bool:
         nonlocal asked
         asked += 1
-        return asked in {12, 36}
+        return asked in {8, 16}
 
     stops = 0
     while True:
