@@ -64,6 +64,15 @@ def test_words_add_up_to_the_logit_in_every_family(family, letters, tmp_path):
     assert any(np.abs(option.encoder).max() > 1e-3 for option in found.options)
 
 
+@pytest.mark.parametrize("depth", [0, 2])
+def test_words_add_up_with_every_layer_trained_and_with_none(depth, encoder, letters):
+    """A full fine-tuning has all layers of its own, a probe none."""
+    adapter = adapter_of(encoder, letters, depth=depth)
+    found = explain(adapter, LETTER)
+    assert_adds_up(found)
+    assert all(np.abs(option.encoder).max() > 1e-3 for option in found.options)
+
+
 @pytest.mark.parametrize("pooling", list(Pooling))
 def test_words_add_up_over_several_windows(pooling, encoder, letters):
     adapter = adapter_of(encoder, letters, pooling=pooling)
