@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.adapters.folder import read_manifest
+from models.adapters.folder import AdapterInvalidError, read_manifest
 from models.adapters.head import head_logits, window_logits
 from models.adapters.member import Member, member_folder, read_calibration, read_weights, ready_member
 from models.adapters.seen import Seen, read_seen, unseen
-from models.adapters.wide import count_terms, wide_logits
+from models.adapters.wide import TOKENS, count_terms, wide_logits
+from models.data.context import Context
 from models.data.near_duplicates import Signatures
 from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
@@ -101,17 +102,28 @@ class LoadedAdapter:
         """Token windows as this adapter reads them; can be kept and passed to `predict_members`."""
         return tokenize(self.encoder, texts, self.max_tokens)
 
-    def predict(self, texts: Sequence[str], member: str = FINAL) -> Probabilities:
+    @property
+    def reads_context(self) -> bool:
+        """Whether its wide branch reads the neighbours of a text, where they are given."""
+        return bool(self.manifest["encoder"].get("context"))
+
+    def predict(
+        self, texts: Sequence[str], member: str = FINAL, contexts: Sequence[Context] | None = None
+    ) -> Probabilities:
         """Calibrated probabilities of one member: float32 (texts, options).
 
         Raises:
             KeyError: no such member.
         """
-        probabilities: Probabilities = self.predict_members(texts, (member,))[0]
+        probabilities: Probabilities = self.predict_members(texts, (member,), contexts=contexts)[0]
         return probabilities
 
     def predict_members(
-        self, texts: Sequence[str], members: Sequence[str], windows: Windows | None = None
+        self,
+        texts: Sequence[str],
+        members: Sequence[str],
+        windows: Windows | None = None,
+        contexts: Sequence[Context] | None = None,
     ) -> Probabilities:
         """Calibrated probabilities of several members, float32 (members, texts, options), in one pass of the trunk.
 
@@ -119,8 +131,9 @@ class LoadedAdapter:
             texts: the texts (the wide branch reads words, not tokens).
             members: names out of `members`.
             windows: of these texts, from `tokenize`, where they are at hand.
+            contexts: of these texts, for an adapter that reads them.
         """
-        logits = self.logits(texts, members, windows)
+        logits = self.logits(texts, members, windows, contexts)
         calibrated = [
             self.loaded[name].calibration.apply(part) for name, part in zip(members, logits, strict=True)
         ]
@@ -128,7 +141,11 @@ class LoadedAdapter:
         return np.stack(calibrated) if calibrated else np.zeros(shape, dtype=np.float32)
 
     def logits(
-        self, texts: Sequence[str], members: Sequence[str], windows: Windows | None = None
+        self,
+        texts: Sequence[str],
+        members: Sequence[str],
+        windows: Windows | None = None,
+        contexts: Sequence[Context] | None = None,
     ) -> list[NDArray[np.float32]]:
         """Raw logits, float32 (texts, options), of each member."""
         if not len(texts):
@@ -136,7 +153,7 @@ class LoadedAdapter:
         found = [self.loaded[name] for name in members]
         read = windows or self.tokenize(texts)
         sums = self._sums(read, found)
-        counts = self._counts(texts, found)
+        counts = self._counts(texts, found, contexts)
         return [
             window_logits(member.head, part, read.lengths, read.first_window, wide_part(member, counts))
             for member, part in zip(found, sums, strict=True)
@@ -196,9 +213,11 @@ class LoadedAdapter:
         shape = (len(windows.lengths), self.encoder.hidden_size)
         return window_sums(batches, [member.upper for member in members], self.depth, self.pooled, shape)
 
-    def _counts(self, texts: Sequence[str], members: Sequence[Member]) -> csr_matrix | None:
+    def _counts(
+        self, texts: Sequence[str], members: Sequence[Member], contexts: Sequence[Context] | None = None
+    ) -> csr_matrix | None:
         wanted = any(member.wide is not None for member in members)
-        return count_terms(texts, self.vocabulary) if wanted else None
+        return count_terms(texts, self.vocabulary, contexts) if wanted else None
 
 
 def wide_part(member: Member, counts: csr_matrix | None) -> NDArray[np.float32] | None:
@@ -264,4 +283,11 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
 def read_vocabulary(root: Path) -> tuple[str, ...]:
     """The terms of wide.json, empty when the adapter has no wide branch."""
     path = root / "wide.json"
-    return tuple(json.loads(path.read_text(encoding="utf-8"))["terms"]) if path.exists() else ()
+    if not path.exists():
+        return ()
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document.get("tokens") != TOKENS:
+        raise AdapterInvalidError(
+            "wide.json: this adapter's wide branch counts words in another way than this version: train it again"
+        )
+    return tuple(document["terms"])

@@ -20,6 +20,7 @@ from models.adapters.folder import finish
 from models.adapters.load import load_adapter
 from models.adapters.member import lora_config, member_folder, write_calibration, write_weights
 from models.adapters.seen import write_seen
+from models.adapters.wide import context_terms
 from models.catalog import CATALOG
 from models.encoder.trunk import text_means
 from models.evaluation.card import model_card
@@ -29,7 +30,7 @@ from models.training.baselines import untrained_logits
 from models.training.calibration import Calibration, CrossFitted, cross_fit, fit_calibration
 from models.training.curves import learning_curve
 from models.training.errors import TrainingRefusedError
-from models.training.fold import READINGS, Material, MemberResult
+from models.training.fold import Material, MemberResult
 from models.training.loss import trainable
 from models.training.members import member_tuning
 from models.training.metrics import human_f1
@@ -58,10 +59,10 @@ class HeldOut:
 def held_out(material: Material, results: Sequence[MemberResult]) -> HeldOut:
     """Gather the folds' held-out logits and calibrate each fold on the others."""
     data = material.data
-    logits = {name: np.full(data.labels.shape, np.nan, dtype=np.float32) for name in READINGS}
+    logits = {name: np.full(data.labels.shape, np.nan, dtype=np.float32) for name in material.readings}
     for fold, result in enumerate(results):
         inside = material.folds == fold
-        for name in READINGS:
+        for name in material.readings:
             logits[name][inside] = result.logits[name]
     last = text_means(material.trunk.frozen[:, -1:, :], material.trunk.windows)
     logits["untrained"] = untrained_logits(material.encoder, last, data.scheme)
@@ -157,7 +158,7 @@ def write_adapter(
         f"fold{fold}": result.epochs for fold, result in enumerate(results) if result.epochs is not None
     }
     np.savez_compressed(folder / "epochs.npz", **epochs)  # type: ignore[arg-type]
-    manifest = _manifest(material, list(members))
+    manifest = _manifest(material, list(members), context=bool(wides) and bool(context_terms(kept).any()))
     (folder / "README.md").write_text(model_card(manifest, report, material.data.about), encoding="utf-8")
     return finish(folder, manifest)
 
@@ -217,7 +218,7 @@ def _base_name(material: Material) -> str:
     return name if name in CATALOG else Path(name).name
 
 
-def _manifest(material: Material, members: list[str]) -> dict[str, Any]:
+def _manifest(material: Material, members: list[str], *, context: bool) -> dict[str, Any]:
     data, encoder, trunk = material.data, material.encoder, material.trunk
     name, tuning = _base_name(material), material.settings.tuning
     return {
@@ -244,6 +245,7 @@ def _manifest(material: Material, members: list[str]) -> dict[str, Any]:
                 if (own := member_tuning(data.request, name)).lora and own.scaling != tuning.scaling
             },
             "window_pooling": material.settings.pooling.value,
+            "context": context,
         },
         "members": members,
         "seed": data.request.seed,

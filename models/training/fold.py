@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from models.adapters.head import head_from_state, window_logits
 from models.adapters.member import Weights, read_weights, write_weights
 from models.adapters.seen import Seen, read_seen, seen_of, write_seen
-from models.adapters.wide import wide_logits
+from models.adapters.wide import Wide, wide_logits
 from models.data.embargo import Embargo, embargo
 from models.data.folds import TooFewGroupsError, inner_split
 from models.data.near_duplicates import Signatures
@@ -32,9 +32,12 @@ from models.training.linear import choose_penalty
 from models.training.part_sample import PartSample, sample_part
 from models.training.plan import INNER_SHARE
 from models.training.task import FitSettings, FitTask
-from models.training.wide import crossed_logits, fit_wide
+from models.training.wide import STRENGTHS, WideSettings, crossed_logits, fit_wide
+from models.training.wide_choice import WideChoice, choose_wide
 
 READINGS = ("model", "tfidf", "probe")
+CONTEXT_READINGS = ("without_context", "wide")
+"""Where texts have contexts: the model without them, and the wide branch alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,21 @@ class Material:
     """float32 (texts, features): pooled layers of the plain base model."""
     counts: csr_matrix
     """float32 sparse (texts, vocabulary)."""
+    of_context: NDArray[np.bool_]
+    """bool (vocabulary): terms of contexts."""
     folds: NDArray[np.int32]
     digests: Sequence[str]
     signed: Signatures
     settings: FitSettings
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """The readings of held-out rows that this job makes."""
+        return READINGS + (CONTEXT_READINGS if self.of_context.any() and self.data.request.wide else ())
+
+    def words(self) -> csr_matrix:
+        """`counts` with no context in them: the same columns, those of contexts empty."""
+        return csr_matrix(self.counts.multiply(~self.of_context)) if self.of_context.any() else self.counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ def part_sample(material: Material, mask: NDArray[np.bool_]) -> PartSample:
     data = material.data
     rows, keys = labelled_rows(data, mask), data.scheme.option_keys
     return sample_part(
-        data.request.sample, rows, material.counts, data.labels, data.keys, keys, data.request.seed
+        data.request.sample, rows, material.words(), data.labels, data.keys, keys, data.request.seed
     )
 
 
@@ -122,26 +136,33 @@ def run_fold(
     sample = part_sample(material, split.train)
     rows = sample.rows
     held_out = np.flatnonzero(split.held_out).astype(np.int64)
-    tfidf = fit_wide(material.counts, data.labels, rows, seed)
-    wide = tfidf if data.request.wide else None
-    task = member_task(material, name, rows)
+    choice = wide_choice(material, rows)
+    tfidf = fit_wide(material.counts, data.labels, rows, seed, choice.tfidf)
+    wide = _wide_branch(material, rows, choice) if choice.context else tfidf
+    task = member_task(material, name, rows, choice)
     if task.wide is not None:
         # Only the learning curve reads these rows; no fit does.
-        task.wide[held_out] = wide_logits(tfidf, csr_matrix(material.counts[held_out]))
+        task.wide[held_out] = wide_logits(wide, csr_matrix(material.counts[held_out]))
     inner = inner_task(data, task, fold)
     chosen = _fit(material, inner, checkpoints / f"fit-{name}-inner.pt", signals)
     whole = replace(task, epochs=chosen.best_epoch, watch_rows=held_out)
     fitted = _fit(material, whole, checkpoints / f"fit-{name}.pt", signals)
-    weights = Weights(fitted.upper, fitted.head, wide)
+    weights = Weights(fitted.upper, fitted.head, wide if data.request.wide else None)
+    sums = member_sums(material, weights, held_out)
+    words = csr_matrix(material.words()[held_out])
     logits = {
-        "model": member_logits(material, weights, held_out),
-        "tfidf": wide_logits(tfidf, csr_matrix(material.counts[held_out])),
+        "model": member_logits(material, weights, held_out, sums, csr_matrix(material.counts[held_out])),
+        "tfidf": wide_logits(tfidf, words),
         "probe": probe_logits(material.features, data.labels, data.groups, rows, held_out, seed),
     }
+    if len(material.readings) > len(READINGS):
+        logits["without_context"] = member_logits(material, weights, held_out, sums, words)
+        logits["wide"] = wide_logits(wide, csr_matrix(material.counts[held_out]))
     seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
     facts = {
         "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(inner.check_rows), "penalty": task.penalty,
         "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
+        "wide": choice.to_document(),
     } | sample.facts()  # fmt: skip
     return MemberResult(weights, logits, seen, facts, fitted.watched)
 
@@ -151,40 +172,82 @@ def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signa
     data = material.data
     sample = part_sample(material, np.ones(len(data.texts), dtype=np.bool_))
     rows = sample.rows
-    wide = fit_wide(material.counts, data.labels, rows, data.request.seed) if data.request.wide else None
-    task = member_task(material, "final", rows)
+    choice = wide_choice(material, rows)
+    wide = _wide_branch(material, rows, choice) if data.request.wide else None
+    task = member_task(material, "final", rows, choice)
     fitted = _fit(material, replace(task, epochs=epochs), checkpoints / "fit-final.pt", signals)
     facts = {"rows": len(rows), "penalty": task.penalty, "best_epoch": epochs, "epochs": list(fitted.history)}
-    facts |= sample.facts()
+    facts |= {"wide": choice.to_document()} | sample.facts()
     # what tells whether the final fit has seen a text: embargoes of all folds together can leave a row out of every `seen`
-    known = labelled_rows(data, np.ones(len(data.texts), dtype=np.bool_))  # sampled or not: thresholds come from all
+    known = labelled_rows(
+        data, np.ones(len(data.texts), dtype=np.bool_)
+    )  # sampled or not: thresholds come from all
     seen = seen_of(*([column[row] for row in known] for column in (data.texts, data.groups, data.keys)))
     return MemberResult(Weights(fitted.upper, fitted.head, wide), {}, seen, facts)
 
 
-def crossed_wide(material: Material, rows: Rows) -> NDArray[np.float32]:
+def wide_choice(material: Material, rows: Rows) -> WideChoice:
+    """How the TF-IDF baseline and the wide branch of a training part are fitted, chosen within it."""
+    data, request = material.data, material.data.request
+    groups = [data.groups[row] for row in rows]
+    strengths = STRENGTHS if request.wide_strength == "auto" else (request.wide_strength,)
+    return choose_wide(
+        material.counts,
+        data.labels,
+        rows,
+        groups,
+        material.of_context,
+        request.context,
+        request.seed,
+        strengths,
+    )
+
+
+def _wide_branch(material: Material, rows: Rows, choice: WideChoice) -> Wide:
+    return fit_wide(material.counts, material.data.labels, rows, material.data.request.seed, choice.wide)
+
+
+def crossed_wide(material: Material, rows: Rows, settings: WideSettings) -> NDArray[np.float32]:
     """Crossed logits of the wide branch at a training part's rows, zeros elsewhere: float32 (texts, options)."""
     data = material.data
     crossed = np.zeros(data.labels.shape, dtype=np.float32)
     groups = [data.groups[row] for row in rows]
-    crossed[rows] = crossed_logits(material.counts, data.labels, rows, groups, data.request.seed)
+    crossed[rows] = crossed_logits(material.counts, data.labels, rows, groups, data.request.seed, settings)
     return crossed
 
 
-def member_logits(material: Material, weights: Weights, rows: Rows) -> NDArray[np.float32]:
-    """Logits of some texts as the finished adapter gives them: float32 (rows, options)."""
+def member_sums(material: Material, weights: Weights, rows: Rows) -> NDArray[np.float32]:
+    """Masked sums of the pooled layers under a finished member: float32 (windows of `rows`, pooled layers, hidden)."""
     encoder, trunk = material.encoder, material.trunk
-    if not len(rows):
-        return np.zeros((0, material.data.labels.shape[1]), dtype=np.float32)
-    upper = ready_layers(encoder, trunk.depth, weights.upper, material.settings.tuning.scaling)
     windows = np.flatnonzero(np.isin(trunk.windows.text_of, rows)).astype(np.int64)
     shape = (len(trunk.windows.lengths), encoder.hidden_size)
+    if not len(rows):
+        return np.zeros((0, len(trunk.pooled), encoder.hidden_size), dtype=np.float32)
+    upper = ready_layers(encoder, trunk.depth, weights.upper, material.settings.tuning.scaling)
     batches = trunk.batches(windows, material.settings.batch_tokens)
-    sums = window_sums(batches, [upper], trunk.depth, trunk.pooled, shape)[0]
-    beside = None if weights.wide is None else wide_logits(weights.wide, csr_matrix(material.counts[rows]))
-    head, first = head_from_state(weights.head).to(encoder.device), trunk.windows.first_window
+    return window_sums(batches, [upper], trunk.depth, trunk.pooled, shape)[0][windows]
+
+
+def member_logits(
+    material: Material, weights: Weights, rows: Rows, sums: NDArray[np.float32], counts: csr_matrix
+) -> NDArray[np.float32]:
+    """Logits of some texts as the finished adapter gives them: float32 (rows, options).
+
+    Args:
+        material: of the job.
+        weights: of the member.
+        rows: the texts, in rising order.
+        sums: from `member_sums`.
+        counts: float32 sparse (rows, vocabulary): what the wide branch reads of them.
+    """
+    if not len(rows):
+        return np.zeros((0, material.data.labels.shape[1]), dtype=np.float32)
+    beside = None if weights.wide is None else wide_logits(weights.wide, counts)
+    windows = material.trunk.windows
+    head, first = head_from_state(weights.head).to(material.encoder.device), windows.first_window
     begins = np.concatenate([[0], np.cumsum(first[rows + 1] - first[rows])])
-    return window_logits(head, sums[windows], trunk.windows.lengths[windows], begins, beside)
+    lengths = windows.lengths[np.isin(windows.text_of, rows)]
+    return window_logits(head, sums, lengths, begins, beside)
 
 
 def inner_task(data: TrainingSet, task: FitTask, place: int) -> FitTask:
@@ -229,11 +292,15 @@ def read_result(folder: Path) -> MemberResult:
     return MemberResult(read_weights(folder), logits, seen, facts, epochs)
 
 
-def member_task(material: Material, name: str, rows: Rows) -> FitTask:
-    """What a member is fitted on: its rows, the crossed wide branch beside them, and the penalty that suits them."""
+def member_task(material: Material, name: str, rows: Rows, choice: WideChoice | None = None) -> FitTask:
+    """What a member is fitted on: its rows, the crossed wide branch beside them, and the penalty that suits them.
+
+    choice: of this training part, where it has been made.
+    """
     data = material.data
     groups = [data.groups[row] for row in rows]
-    wide = crossed_wide(material, rows) if data.request.wide else None
+    settings = (choice or wide_choice(material, rows)).wide if data.request.wide else None
+    wide = None if settings is None else crossed_wide(material, rows, settings)
     beside = None if wide is None else wide[rows]
     return FitTask(
         name=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import polars
 from numpy.typing import NDArray
 
+from models.data.context import EMPTY, Context
 from models.scheme import MISSING, NO, YES, Labels, QuestionKind, Scheme
 from models.training.errors import TrainingRefusedError
 from models.training.request import TrainRequest, read_request
@@ -34,6 +35,8 @@ class TrainingSet:
     """int8 (rows, options): YES, NO or MISSING."""
     corpus_sizes: Mapping[str, int]
     """Rows of every group of the corpus, sampled for training or not."""
+    contexts: tuple[Context, ...] | None
+    """The neighbours of each text; None where they are not to be read."""
     human_pair: tuple[Labels, Labels] | None
     """Two annotators' labels of the rows, each int8 (rows, options), where texts have two."""
     digest: str
@@ -72,11 +75,21 @@ def read_inputs(folder: Path) -> TrainingSet:
         texts=tuple(text or "" for text in frame["content"].to_list()),
         groups=tuple(groups),
         labels=labels,
+        contexts=_contexts(frame) if request.context else None,
         corpus_sizes=_corpus_sizes(folder / "corpus_groups.json", groups),
         human_pair=_human_pair(folder / "human_pair.npz", labels.shape),
         digest=_digest(folder),
         about=_about(folder / "about.json"),
     )
+
+
+def _contexts(frame: polars.DataFrame) -> tuple[Context, ...] | None:
+    """From the columns headings, before and after, where texts.arrow has them and they are not empty everywhere."""
+    names = [field.name for field in fields(Context)]
+    if not set(names) <= set(frame.columns):
+        return None
+    found = tuple(Context(*(part or "" for part in row)) for row in frame.select(names).iter_rows())
+    return found if any(context != EMPTY for context in found) else None
 
 
 def check_labels(labels: NDArray[np.generic], rows: int, scheme: Scheme) -> Labels:
@@ -106,7 +119,9 @@ def check_labels(labels: NDArray[np.generic], rows: int, scheme: Scheme) -> Labe
             _check_choice(labels[:, [option.position for option in question.options]], question.key)
     if not ((labels == YES).any(axis=0) & (labels == NO).any(axis=0)).any():
         raise TrainingRefusedError(
-            "options-never-vary", "labels.npy", "no option has both a yes and a no: there is nothing to tell apart"
+            "options-never-vary",
+            "labels.npy",
+            "no option has both a yes and a no: there is nothing to tell apart",
         )
     return labels.astype(np.int8)
 

@@ -22,6 +22,8 @@ TITLES = {
     "tfidf": "TF-IDF baseline",
     "probe": "probe baseline",
     "untrained": "untrained model",
+    "wide": "wide branch alone",
+    "without_context": "model without contexts",
 }
 BOOTSTRAPS = 400
 

@@ -74,9 +74,13 @@ class TrainRequest(BaseModel):
     accumulation: int = Field(default=1, ge=1, le=1024)
     """Micro-batches that a step is read in: the same step with less memory."""
     activation_checkpointing: bool = False
-    """Run layers again backwards instead of keeping their activations: less memory, a third more time."""
+    """Run layers again backwards instead of keeping their activations: less memory, one more forward pass."""
+    context: Auto | bool = "auto"
+    """Whether the wide branch reads the texts' neighbours too; "auto": where that ranks the inner part better."""
     wide: bool = True
     """Whether the TF-IDF branch is fitted and added."""
+    wide_strength: Auto | Annotated[float, Field(gt=0, le=1000)] = "auto"
+    """Inverse penalty of the TF-IDF branch and baseline; "auto": chosen within each training part."""
     sample: SampleRequest | None = None
     """Rows drawn of each training part; None: all of it is trained on."""
     seed: int = Field(default=0, ge=0, lt=2**31)

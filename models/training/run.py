@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.adapters.folder import MANIFEST, publish, verify
+from models.adapters.wide import context_terms
 from models.data.folds import assign_folds
 from models.data.near_duplicates import content_digests, signatures
 from models.encoder.load import Encoder
@@ -202,13 +203,14 @@ def make_material(
     encoder: Encoder, trunk: Trunk, data: TrainingSet, plan: Plan
 ) -> tuple[Material, tuple[str, ...]]:
     """What the folds share, and the terms that the columns of its counts stand for."""
-    terms, counts = count_vocabulary(data.texts)
+    terms, counts = count_vocabulary(data.texts, data.contexts)
     return Material(
         data=data,
         encoder=encoder,
         trunk=trunk,
         features=text_means(trunk.frozen, trunk.windows),
         counts=counts,
+        of_context=context_terms(terms),
         folds=assign_folds(data.groups, plan.folds, data.request.seed, data.corpus_sizes),
         digests=content_digests(data.texts),
         signed=signatures(data.texts),
@@ -243,7 +245,9 @@ def _final(
     progress.enter("final fit")
     if not (work / "member-final").exists():
         asked = material.data.request.final_epochs
-        epochs = asked if asked is not None else int(np.median([result.facts["best_epoch"] for result in results]))
+        epochs = (
+            asked if asked is not None else int(np.median([result.facts["best_epoch"] for result in results]))
+        )
         result = run_final(material, epochs, work, _signals("final", plan, progress))
         _keep(work, "final", result, progress)
     return read_result(work / "member-final")
