@@ -77,4 +77,4 @@ def _stuck(silence: Silence, stack: tuple[str, ...]) -> Ending:
         "beats": silence.beats,
         "stack": list(stack),
     }
-    return Ending("stuck", reason, counted=True, last_words=" < ".join(stack[:6]), event=("stuck", data))
+    return Ending("stuck", reason, counted=True, last_words=" < ".join(stack[1:7]), event=("stuck", data))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.training.estimate import Size, disk_bytes, what_fits
+from workers import host_memory
 
 SIZE_FILE = "size.json"
 """In the work folder of a train job: `models.training.estimate.Size`, written before training begins."""
@@ -64,6 +65,13 @@ def memory_failure(
         limit_bytes=limit,
         would_fit=fitting,
     )
+
+
+def memory_failure_of(error: BaseException, work_dir: Path) -> JobFailed:
+    """`out-of-memory` of this process, for an error that is known to be one."""
+    gpu = "GPU" in str(error) or "CUDA" in str(error)
+    taken, limit = host_memory.own_peak_bytes(), host_memory.own_limit_bytes()
+    return memory_failure(work_dir, taken=taken, limit=limit, gpu=gpu)
 
 
 def disk_failure(error: BaseException, work_dir: Path) -> JobFailed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,3 +84,15 @@ def starved(*, kills: int, last: Sample | None, limit_bytes: int) -> bool:
     if kills > 0:
         return True
     return last is not None and (last.taken >= NEAR_LIMIT * limit_bytes or last.free <= NEARLY_NOTHING)
+
+
+def own_peak_bytes() -> int:
+    """Most memory that this process has taken so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def own_limit_bytes() -> int:
+    """What this process may take: its control group's limit and its own."""
+    found = limit(cgroup_folder())
+    own, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return found if own == resource.RLIM_INFINITY else min(found, own)

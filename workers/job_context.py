@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import threading
 import time
@@ -24,7 +23,7 @@ from app.jobs.queries import save_checkpoint as store_checkpoint
 from app.jobs.rules import LeaseLost, State
 from app.settings import get_settings
 from workers import host_memory
-from workers.failures import JobFailed, machine_failure, memory_failure
+from workers.failures import JobFailed, machine_failure
 from workers.heartbeat import Heartbeat
 from workers.logs import configure_logging
 from workers.pace import Pace
@@ -266,29 +265,13 @@ def run_attempt(job_id: str, fence: int, run: Callable[[JobContext], None], flag
 
 def _of_the_machine(error: Exception, work_dir: Path) -> JobFailed:
     """What the machine had too little of; the error itself, raised again, when it is no such thing."""
-    failure = machine_failure(error, work_dir, taken=peak_memory_bytes(), limit=memory_limit_bytes())
+    failure = machine_failure(
+        error, work_dir, taken=host_memory.own_peak_bytes(), limit=host_memory.own_limit_bytes()
+    )
     if failure is None:
         raise error
     sys.stderr.write(describe(error) + "\n")
     return failure
-
-
-def memory_failure_of(error: BaseException, work_dir: Path) -> JobFailed:
-    """`out-of-memory` for an error that is known to be one."""
-    gpu = "GPU" in str(error) or "CUDA" in str(error)
-    return memory_failure(work_dir, taken=peak_memory_bytes(), limit=memory_limit_bytes(), gpu=gpu)
-
-
-def memory_limit_bytes() -> int:
-    """What this process may take: its control group's limit and its own."""
-    limit = host_memory.limit(host_memory.cgroup_folder())
-    own, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return limit if own == resource.RLIM_INFINITY else min(limit, own)
-
-
-def peak_memory_bytes() -> int:
-    """Most memory that this process has taken so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def describe(error: BaseException) -> str:

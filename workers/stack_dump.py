@@ -43,12 +43,13 @@ def ask_for_stack(pid: int, folder: Path) -> tuple[str, ...]:
 
 
 def frames(dump: str) -> tuple[str, ...]:
-    """The lines of a dump without folders: a line for every thread's heading and frame."""
-    found = []
+    """The lines of a dump without folders: a line for every thread's heading and frame, the thread that was at work first."""
+    threads: list[list[str]] = []
     for line in dump.splitlines():
         frame = _FRAME.match(line)
-        if frame is not None:
-            found.append(f"{Path(frame['path']).name}:{frame['line']} {frame['name']}")
-        elif line.startswith(("Thread", "Current thread")):
-            found.append(line.split(" [")[0].split(" (most")[0])
-    return tuple(found[:_MOST_LINES])
+        if line.startswith(("Thread", "Current thread")):
+            threads.append([line.split(" [")[0].split(" (most")[0]])
+        elif frame is not None and threads:
+            threads[-1].append(f"{Path(frame['path']).name}:{frame['line']} {frame['name']}")
+    at_work_first = sorted(threads, key=lambda lines: not lines[0].startswith("Current"))
+    return tuple(line for lines in at_work_first for line in lines)[:_MOST_LINES]

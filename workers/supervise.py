@@ -121,7 +121,9 @@ def watch(
             child.ask(word)
         elif watched.asked is None and (silence := vitals.silence()) is not None:
             watched = Watched(killed=True, silence=silence, stack=ask_for_stack(child.process.pid, folder))
-            log.warning("stuck", stage=silence.stage, seconds=round(silence.seconds), stack=watched.stack)
+            log.warning(
+                "stuck", stage=silence.stage, seconds=round(silence.seconds), at=" < ".join(watched.stack)
+            )
             child.kill()
     child.kill()  # whatever it left in its process group
     return watched

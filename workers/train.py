@@ -30,13 +30,13 @@ from app.training.queries import contents
 from app.training.rules import Selection, check, chosen_scheme, human_pair
 from app.training.schemas import TrainJobRequest
 from models.scheme import Scheme
+from workers import host_memory
+from workers.failures import memory_failure_of
 from workers.job_context import (
     JobContext,
     JobFailed,
     JobStopped,
     child_main,
-    memory_failure_of,
-    peak_memory_bytes,
 )
 from workers.search.refit import refit_fields
 from workers.train_size import note_size
@@ -285,7 +285,7 @@ def duration_of(context: JobContext, report: dict[str, Any], planned: dict[str, 
         "estimated_seconds": before.get("seconds"),
         "estimated_range": before.get("range_seconds"),
         "planned_seconds": planned.get("estimated_seconds"),
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": host_memory.own_peak_bytes(),
         "estimated_memory_bytes": before.get("memory_bytes"),
     }
 

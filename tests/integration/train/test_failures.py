@@ -64,7 +64,7 @@ def test_a_full_disk_under_the_blobs(
         raise OSError(28, "No space left on device", str(get_settings().blob_root) + "/.incoming-x")
 
     job_id = queued()
-    trained = get_settings().work_root / job_id / "adapter"  # what training has left when it comes to storing it
+    trained = get_settings().work_root / job_id / "adapter"  # what training leaves
     trained.mkdir(parents=True)
     for name in ("manifest.json", "report.json"):
         (trained / name).write_text("{}")
@@ -81,7 +81,7 @@ def test_too_little_memory_names_what_would_fit(
 
     job_id = queued(max_tokens=64)
     monkeypatch.setattr("models.training.run.build_trunk", starved)
-    monkeypatch.setattr("workers.job_context.memory_limit_bytes", lambda: 950 << 20)
+    monkeypatch.setattr("workers.host_memory.own_limit_bytes", lambda: 950 << 20)
     error = failed(client, engine, job_id)
     assert error["code"] == "out-of-memory"
     assert error["limit_bytes"] == 950 << 20

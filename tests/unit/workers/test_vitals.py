@@ -226,4 +226,4 @@ def test_frames_without_folders() -> None:
         'Thread 0x00007f (most recent call first):\n  File "/home/ana/secret/fit.py", line 12 in step\n'
         'Current thread 0x00007e (most recent call first):\n  File "/x/run.py", line 3 in train\n'
     )
-    assert frames(dump) == ("Thread 0x00007f", "fit.py:12 step", "Current thread 0x00007e", "run.py:3 train")
+    assert frames(dump) == ("Current thread 0x00007e", "run.py:3 train", "Thread 0x00007f", "fit.py:12 step")
