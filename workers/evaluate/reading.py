@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.training.base_models import catalog_document
 from models.adapters.load import LoadedAdapter, load_adapter
 from models.catalog import CatalogSettings, ModelUnavailableError, locate
+from models.data.context import Context
 from models.data.folds import TooFewGroupsError, assign_folds
 from models.encoder.forward import embed
 from models.encoder.load import Encoder, load_encoder
@@ -22,6 +23,7 @@ from models.evaluation.paired import Side
 from models.scheme import MISSING, Labels, Scheme
 from models.training.baselines import untrained_logits
 from models.training.calibration import cross_fit
+from workers.evaluate.neighbours import contexts_of
 from workers.evaluate.readers import Readers
 from workers.evaluate.scope import Scope
 from workers.job_context import JobContext, JobFailed, JobStopped
@@ -66,12 +68,13 @@ def read_adapter(
     shape = (len(scope.keys), len(options))
     probabilities = np.full(shape, np.nan, dtype=np.float32)
     thresholds = np.full(shape, np.nan, dtype=np.float32)
+    around = contexts_of(scope) if adapter.reads_context else None
     shipped = np.stack([adapter.loaded[member].calibration.thresholds for member in readers.members])
     for used in np.unique(readers.uses[readers.held_out], axis=0):
         rows = np.flatnonzero((readers.uses == used).all(axis=1))
         places = np.flatnonzero(used).tolist()
         members = [readers.members[place] for place in places]
-        read = partial(_mean, adapter, members)
+        read = partial(_mean, adapter, members, around)
         probabilities[rows] = _in_chunks(context, "-".join([name, *members]), scope, rows, len(options), read)
         thresholds[rows] = shipped[places].mean(axis=0)
     decisions = _decided(probabilities, thresholds, adapter.scheme)
@@ -84,9 +87,16 @@ def read_adapter(
     return side
 
 
-def _mean(adapter: LoadedAdapter, members: list[str], texts: list[str]) -> NDArray[np.float32]:
+def _mean(
+    adapter: LoadedAdapter,
+    members: list[str],
+    around: Mapping[int, Context] | None,
+    texts: list[str],
+    versions: NDArray[np.int64],
+) -> NDArray[np.float32]:
     """Mean of some members' calibrated probabilities: float32 (texts, options)."""
-    mean: NDArray[np.float32] = adapter.predict_members(texts, members).mean(axis=0)
+    contexts = None if around is None else [around[number] for number in versions.tolist()]
+    mean: NDArray[np.float32] = adapter.predict_members(texts, members, contexts=contexts).mean(axis=0)
     return mean
 
 
@@ -96,7 +106,9 @@ def read_untrained(context: JobContext, encoder: Encoder, scope: Scope, seed: in
     Nothing was ever fitted for it, so each fold of groups is calibrated on the labels of the others: that favours it.
     """
     rows = np.arange(len(scope.keys), dtype=np.int64)
-    means = _in_chunks(context, "untrained", scope, rows, encoder.hidden_size, partial(embed, encoder))
+    means = _in_chunks(
+        context, "untrained", scope, rows, encoder.hidden_size, lambda texts, _: embed(encoder, texts)
+    )
     logits = untrained_logits(encoder, means, scope.scheme)
     groups = len(set(scope.groups))
     try:
@@ -126,7 +138,7 @@ def _in_chunks(
     scope: Scope,
     rows: NDArray[np.int64],
     width: int,
-    read: Callable[[list[str]], NDArray[np.float32]],
+    read: Callable[[list[str], NDArray[np.int64]], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """float32 (rows, width): chunk by chunk, longest wait between two looks at `stop_reason` one chunk.
 
@@ -139,7 +151,8 @@ def _in_chunks(
         if not path.exists():
             if context.stop_reason() is not None:
                 raise JobStopped
-            part = read(contents_of(scope.version_ids[rows[of]]))
+            versions = scope.version_ids[rows[of]]
+            part = read(contents_of(versions), versions)
             temporary = path.with_suffix(".partial")
             with temporary.open("wb") as file:
                 np.save(file, part)

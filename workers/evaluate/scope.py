@@ -45,6 +45,8 @@ class Scope:
     """External ids of the whole corpus, evaluated or not …"""
     corpus_groups: list[str]
     """… and their groups of now: a text that was trained on makes its group familiar, however it was grouped then."""
+    corpus_versions: NDArray[np.int64]
+    """Their text versions."""
 
 
 def frozen_snapshot(context: JobContext) -> str:
@@ -118,6 +120,7 @@ def scope_of(context: JobContext, snapshot_id: str, option_keys: list[str] | Non
         signed=_signed(context, versions),
         corpus_keys=frozen.external_ids,
         corpus_groups=frozen.groups,
+        corpus_versions=frozen.text_version_ids,
     )
 
 

@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -23,8 +25,10 @@ from app.jobs import leases
 from app.jobs.queries import get_job
 from tests.api import bearer
 from tests.integration.review_corpus import Built
+from tests.small_corpus import letters
 from workers.evaluate import reading as evaluate_reading
 from workers.evaluate.job import run as evaluate_run
+from workers.evaluate.neighbours import contexts_of
 from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
 from workers.stopping import StopFlag
 from workers.train import run as train_run
@@ -293,3 +297,16 @@ WRONG: list[tuple[dict[str, Any], int, str, str]] = [
     ({"base": "minilm", "compare_with": "adp_none"}, 404, "/compare_with", "not-found"),
     ({"base": "minilm", "limit": 0}, 422, "/limit", "invalid"),
 ]
+
+
+def test_an_adapter_that_reads_neighbours_gets_those_of_the_whole_corpus(corpus: Built) -> None:
+    """The letters of a case are two; only the first is evaluated, and the second still stands after it."""
+    found = letters(4)
+    versions = np.array([corpus.versions[letter.key] for letter in found])
+    scope: Any = SimpleNamespace(
+        groups=[found[0].case], corpus_groups=[letter.case for letter in found], corpus_versions=versions
+    )
+    around = contexts_of(scope)
+    assert set(around) == set(versions[:2].tolist())
+    first = around[int(versions[0])]
+    assert (first.before, first.after) == ("", " ".join(found[1].content.split()[:16]))
