@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-PROCESS_BYTES = 700 << 20
-"""Python with torch, transformers, scikit-learn and polars loaded."""
+PROCESS_BYTES = 900 << 20
+"""Python with torch, transformers, scikit-learn and polars loaded, and what their allocators keep."""
 DEFAULT_TRUNK_BYTES = 4 << 30
 """Activations that are kept in RAM unless `memory_bytes` says otherwise (models/encoder/trunk.py)."""
 CHARACTERS_PER_TOKEN = 4.2

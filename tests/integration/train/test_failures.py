@@ -81,10 +81,10 @@ def test_too_little_memory_names_what_would_fit(
 
     job_id = queued(max_tokens=64)
     monkeypatch.setattr("models.training.run.build_trunk", starved)
-    monkeypatch.setattr("workers.host_memory.own_limit_bytes", lambda: 950 << 20)
+    monkeypatch.setattr("workers.host_memory.own_limit_bytes", lambda: 2 << 30)
     error = failed(client, engine, job_id)
     assert error["code"] == "out-of-memory"
-    assert error["limit_bytes"] == 950 << 20
+    assert error["limit_bytes"] == 2 << 30
     assert error["peak_memory_bytes"] > 0
     assert error["would_fit"] == {}, "a tiny model fits: something else takes the memory"
     assert "something else takes the memory" in error["detail"]
