@@ -87,7 +87,44 @@ def test_a_dry_run_says_what_would_be_learned(remand: Remand, corpus: Built, all
     shown = remand("train", "--corpus", "letters", "--model", str(allowed), "--dry-run").output
     assert "60 of 60 texts are labelled, 120 labels, 30 groups." in shown
     assert "remorse: " in shown
-    assert "job_" not in remand("jobs", "list").output
+    assert "No estimate yet: job_" in shown
+    jobs = remand("jobs", "list").output
+    assert "measure" in jobs
+    assert "train" not in jobs
+
+
+def test_a_job_is_paused_and_resumed(remand: Remand, corpus: Built, allowed: Path) -> None:
+    job_id = remand("train", "--corpus", "letters", "--model", str(allowed)).output.split()[0]
+    assert f"{job_id} is paused." in remand("jobs", "pause", job_id).output
+    assert "paused" in remand("jobs", "list", "--state", "paused").output
+    assert remand("jobs", "resume", job_id).output.strip() == f"{job_id} is queued."
+
+
+def test_an_estimate_in_words() -> None:
+    from app.cli.train import _estimate_lines
+
+    found = {
+        "seconds": 125.0,
+        "range_seconds": [40.0, 200.0],
+        "folds": 5,
+        "epochs": 1,
+        "epochs_in_time_budget": 1,
+        "tokens_read": 1_200_000,
+        "memory_bytes": 3 << 29,
+        "disk_bytes": 1 << 30,
+        "tokens_per_second": 15_000.4,
+        "trunk_tokens_per_second": 30_000.0,
+        "measured": {"host": "box", "device": "cpu", "at": "2026-01-05T09:00:00Z"},
+    }
+    assert _estimate_lines({"estimate": found}) == [
+        (
+            "It would take about 2 min 05 s (between 40 s and 3 min 20 s): 5 folds, up to 1 epoch within the time budget, "
+            "1,200,000 tokens read."
+        ),
+        "Memory up to 1.5 GiB, disk up to 1.0 GiB.",
+        "Measured on box (cpu), 2026-01-05 09:00 UTC: 15,000 tokens a second in training, 30,000 in the frozen layers.",
+    ]
+    assert _estimate_lines({"estimate": None, "measuring": None}) == []
 
 
 def test_a_job_is_made_listed_shown_and_cancelled(remand: Remand, corpus: Built, allowed: Path) -> None:
