@@ -10,7 +10,9 @@ import polars
 import pytest
 
 from models.adapters.load import load_adapter
-from models.encoder.load import load_encoder
+from models.adapters.member import Member, Weights, ready_member
+from models.encoder.load import Encoder, load_encoder
+from models.training.calibration import Calibration
 from models.training.errors import TrainingRefusedError
 from models.training.inputs import read_inputs
 from models.training.members import request_with
@@ -38,7 +40,9 @@ def inputs(folder: Path, **request: object) -> Path:
     )
 
 
-def test_each_fold_has_its_own_settings_and_is_read_back_with_them(tmp_path: Path) -> None:
+def test_each_fold_has_its_own_settings_and_is_read_back_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search = {"search_id": "job_x", "nested": True, "trials": []}
     given = inputs(
         tmp_path,
@@ -59,7 +63,17 @@ def test_each_fold_has_its_own_settings_and_is_read_back_with_them(tmp_path: Pat
     assert set(manifest["encoder"]["member_scaling"]) == {"fold0", "fold1"}  # 8 / √rank
     held_out = polars.read_ipc(out / "held_out.arrow")
     data = read_inputs(given)
+    scalings: dict[str, float] = {}
+
+    def noted(
+        name: str, weights: Weights, calibration: Calibration, encoder: Encoder, depth: int, scaling: float
+    ) -> Member:
+        scalings[name] = scaling
+        return ready_member(name, weights, calibration, encoder, depth, scaling)
+
+    monkeypatch.setattr("models.adapters.load.ready_member", noted)
     adapter = load_adapter(out, load_encoder(tmp_path / "base", "cpu"))
+    assert scalings == pytest.approx({"final": 8 / 4**0.5, "fold0": 8 / 2**0.5, "fold1": 8 / 8**0.5})
     for fold in range(2):
         rows = np.flatnonzero(held_out["fold"].to_numpy() == fold)
         read = adapter.predict([data.texts[row] for row in rows], f"fold{fold}")
