@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.adapters.head import window_logits
 from models.adapters.load import FINAL, LoadedAdapter, wide_part
-from models.adapters.wide import count_terms
+from models.data.context import Context
 from models.encoder.tokens import Windows, token_offsets, window_places
 from models.text.explain_gradients import Integrated, Steps, integrate
 from models.text.explain_model import (
@@ -109,6 +109,7 @@ def explain(
     settings: ExplainSettings | None = None,
     carry: Carry = at_once,
     member: str = FINAL,
+    context: Context | None = None,
     *,
     strongest_window: bool = False,
 ) -> TextExplanation:
@@ -121,6 +122,7 @@ def explain(
         settings: how much is read.
         carry: carries out each piece of arithmetic; a worker takes other requests in between.
         member: of the adapter.
+        context: what stands around the text, for an adapter that reads it; its terms are part of the base logit.
         strongest_window: pool long texts by each option's strongest window, as `pool: "max"` of /classify does.
 
     Raises:
@@ -131,7 +133,7 @@ def explain(
     words = word_spans(text)
     if not len(words):
         raise NothingToExplainError("the text has no word: there is nothing to explain")
-    who = explained(adapter, member, carry, strongest=strongest_window)
+    who = explained(adapter, member, carry, context, strongest=strongest_window)
     windows = adapter.tokenize([text])
     sums = window_sums(who, windows)
     chosen = chosen_windows(who, windows, sums, columns, asked.window_tokens)
@@ -208,11 +210,12 @@ def _parts(
     member, none = who.member, (np.zeros((len(words), len(options))), np.zeros(len(options)))
     scale = np.where(np.isnan(who.head.fixed.cpu().numpy()), who.head.wide_scale.detach().cpu().numpy(), 0.0)
     scale = scale[options].astype(np.float64)
-    if member.wide is None:
+    counts = who.counts([text])
+    if member.wide is None or counts is None:
         return _Parts(found, encoder, none[0], found.blank + over, found.full)
-    terms = wide_terms(text, member.wide, who.adapter.vocabulary)
+    terms = wide_terms(text, member.wide, who.adapter.vocabulary, counts)
     wide, rest = spread(terms.spans, terms.weights[:, options] * scale, owner, len(words))
-    whole = wide_part(member, count_terms([text], who.adapter.vocabulary))
+    whole = wide_part(member, counts)
     assert whole is not None
     base = found.blank + over + terms.bias[options] * scale + rest
     return _Parts(found, encoder, wide, base, found.full + whole[0, options] * scale)

@@ -10,12 +10,14 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from models.adapters.head import Head, Pooling, window_logits
 from models.adapters.load import LoadedAdapter, wide_part
 from models.adapters.member import Member
-from models.adapters.wide import count_terms
+from models.adapters.wide import TermCounter, term_counter
+from models.data.context import Context
 from models.encoder.attention import use_products
 from models.encoder.forward import (
     budget_of,
@@ -60,16 +62,36 @@ class Explained:
     head: Head
     """The member's, with the pooling asked for."""
     carry: Carry
+    counter: TermCounter | None
+    """Of the wide branch, None without a term."""
+    context: Context | None
+    """What stands around the text, for an adapter that reads it."""
+
+    def counts(self, texts: Sequence[str]) -> csr_matrix | None:
+        """Term counts, float32 sparse (texts, vocabulary), each text in the same context; None without a wide branch."""
+        if self.member.wide is None:
+            return None
+        if self.counter is None:
+            return csr_matrix((len(texts), 0), dtype=np.float32)
+        return self.counter.count(texts, None if self.context is None else [self.context] * len(texts))
 
 
-def explained(adapter: LoadedAdapter, member: str, carry: Carry, *, strongest: bool = False) -> Explained:
+def explained(
+    adapter: LoadedAdapter,
+    member: str,
+    carry: Carry,
+    context: Context | None = None,
+    *,
+    strongest: bool = False,
+) -> Explained:
     """A member by name; `strongest`: read as if each option's strongest window decided. KeyError without such a member."""
     found = adapter.loaded[member]
     head = found.head
     if strongest and head.pooling is not Pooling.MAX:
         head = copy.deepcopy(head)
         head.pooling = Pooling.MAX
-    return Explained(adapter, found, head, carry)
+    counter = term_counter(adapter.vocabulary) if found.wide is not None and adapter.vocabulary else None
+    return Explained(adapter, found, head, carry, counter, context)
 
 
 def window_sums(who: Explained, windows: Windows) -> Matrix:
@@ -96,9 +118,8 @@ def window_sums(who: Explained, windows: Windows) -> Matrix:
 
 def read_logits(who: Explained, texts: Sequence[str], windows: Windows, sums: Matrix) -> Matrix:
     """Logits of texts from their windows' sums: float32 (texts, options), as the adapter serves them."""
-    wanted = who.member.wide is not None
-    counts = count_terms(texts, who.adapter.vocabulary) if wanted else None
-    return window_logits(who.head, sums, windows.lengths, windows.first_window, wide_part(who.member, counts))
+    wide = wide_part(who.member, who.counts(texts))
+    return window_logits(who.head, sums, windows.lengths, windows.first_window, wide)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
-from models.adapters.wide import NGRAMS, Wide, count_terms, tfidf, vectorizer
+from models.adapters.wide import NGRAMS, Wide, tfidf, vectorizer
 
 Spans = NDArray[np.int32]
 Weights = NDArray[np.float64]
@@ -147,13 +148,19 @@ class WideTerms:
     """float64 (options): with the terms that stand around the text, not in it."""
 
 
-def wide_terms(text: str, wide: Wide, vocabulary: Sequence[str]) -> WideTerms:
+def wide_terms(text: str, wide: Wide, vocabulary: Sequence[str], counts: csr_matrix) -> WideTerms:
     """The logits of a wide branch, term by term.
 
     The features are TF-IDF values (sublinear counts, length 1) and the model is linear in them: a term's share is its
     value times its weight. It is split evenly over the term's occurrences, and that of a pair of words over both.
+
+    Args:
+        text: the text.
+        wide: the branch.
+        vocabulary: of the adapter.
+        counts: float32 sparse (1, vocabulary), of the text and what stands around it.
     """
-    values = tfidf(count_terms([text], vocabulary), wide.columns, wide.idf)
+    values = tfidf(counts, wide.columns, wide.idf)
     places = {vocabulary[int(wide.columns[column])]: place for place, column in enumerate(values.indices)}
     parts = values.data[:, None].astype(np.float64) * wide.weights[values.indices]
     occurrences: list[list[list[tuple[int, int]]]] = [[] for _ in places]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.adapters.wide import Wide, count_terms, wide_logits
+from models.data.context import Context
 from models.text.explain_words import spread, wide_terms, word_of_characters, word_spans
 
 
@@ -79,7 +82,7 @@ def wide():
     ],
 )
 def test_the_shares_of_terms_add_up_to_the_logit(wide, text):
-    terms = wide_terms(text, wide, VOCABULARY)
+    terms = wide_terms(text, wide, VOCABULARY, count_terms([text], VOCABULARY))
     expected = wide_logits(wide, count_terms([text], VOCABULARY))[0]
     np.testing.assert_allclose(terms.bias + terms.weights.sum(axis=0), expected, atol=1e-5)
     counted = " ".join(VOCABULARY).split()
@@ -89,7 +92,7 @@ def test_the_shares_of_terms_add_up_to_the_logit(wide, text):
 def test_shares_by_hand(wide):
     """Counts: sorry 2, very 1, "very sorry" 1; (1 + ln 2)·idf for the first, length 1, half of a pair to each word."""
     text = "very sorry sorry"
-    terms = wide_terms(text, wide, VOCABULARY)
+    terms = wide_terms(text, wide, VOCABULARY, count_terms([text], VOCABULARY))
     values = np.array([(1 + np.log(2)) * wide.idf[0], wide.idf[1], wide.idf[2]])
     values = values / np.linalg.norm(values)
     parts = values[:, None] * wide.weights[:3]
@@ -103,6 +106,17 @@ def test_a_word_that_alone_is_left_out_takes_its_share_with_it(wide):
     """Of a text with one term besides, whose value is 1 either way, the difference is the whole logit above the bias."""
     without = wide_logits(wide, count_terms(["nothing"], VOCABULARY))[0]
     text = "nothing court"
-    terms = wide_terms(text, wide, VOCABULARY)
+    terms = wide_terms(text, wide, VOCABULARY, count_terms([text], VOCABULARY))
     whole = wide_logits(wide, count_terms([text], VOCABULARY))[0]
     np.testing.assert_allclose(terms.weights[0], whole - without, atol=1e-5)
+
+
+def test_terms_around_the_text_belong_to_what_is_there_before_any_word(wide):
+    vocabulary = (*VOCABULARY[:4], "headings\tsorry", *VOCABULARY[5:])
+    wide = replace(wide, columns=np.array([0, 1, 2, 3, 4, 6], dtype=np.int32))
+    counts = count_terms(["the court"], vocabulary, [Context(headings="Sorry")])
+    terms = wide_terms("the court", wide, vocabulary, counts)
+    assert terms.spans == [(4, 9)]
+    assert not np.allclose(terms.bias, wide.bias)
+    expected = wide_logits(wide, counts)[0]
+    np.testing.assert_allclose(terms.bias + terms.weights.sum(axis=0), expected, atol=1e-5)
