@@ -26,6 +26,7 @@ from app.training.base_models import catalog_document
 from app.training.folder import TrainingInput, write_training_folder
 from app.training.rules import check, human_pair, select
 from app.training.schemas import TrainJobRequest
+from models.data.context import contexts
 from workers.gathering import Gathered, gather
 from workers.importing.guess import guess
 from workers.importing.opening import open_source
@@ -120,6 +121,7 @@ def training_input(gathered: Gathered, request: TrainJobRequest, emit: Emit) -> 
     rows = selection.rows.tolist()
     columns = [gathered.scheme.option_keys.index(key) for key in selection.scheme.option_keys]
     pair = human_pair(gathered.scheme, gathered.annotations, len(gathered.keys))
+    around = contexts(gathered.contents, gathered.groups)
     settings = get_settings()
     catalog = catalog_document(settings)
     local = Path(request.base_model).expanduser()
@@ -135,6 +137,7 @@ def training_input(gathered: Gathered, request: TrainJobRequest, emit: Emit) -> 
         labels=selection.labels,
         corpus_groups=gathered.groups,
         human_pair=None if pair is None else (pair[0][rows][:, columns], pair[1][rows][:, columns]),
+        contexts=[around[row] for row in rows] if request.context else None,
     )
 
 

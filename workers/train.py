@@ -29,6 +29,7 @@ from app.training.plan import selection_for
 from app.training.queries import contents
 from app.training.rules import Selection, check, chosen_scheme, human_pair
 from app.training.schemas import TrainJobRequest
+from models.data.context import Context, contexts
 from models.scheme import Scheme
 from workers import host_memory
 from workers.failures import memory_failure_of
@@ -137,8 +138,22 @@ def training_input(
         labels=selection.labels,
         corpus_groups=frozen.groups,
         human_pair=_human_pair(session, row.corpus_id, request, scheme, frozen, selection),
+        contexts=_contexts(session, frozen, selection) if request.context else None,
         about=about_corpus(session, row.corpus_id, snapshot_id),
     )
+
+
+def _contexts(session: ReadSession, frozen: Snapshot, selection: Selection) -> list[Context]:
+    """What stands around each row: neighbours are all texts of its group, labelled or not."""
+    wanted = {frozen.groups[row] for row in selection.rows}
+    around = [place for place, group in enumerate(frozen.groups) if group in wanted]
+    versions = frozen.text_version_ids[around]
+    texts = contents(session, versions)
+    found = contexts(
+        [texts[number] for number in versions.tolist()], [frozen.groups[place] for place in around]
+    )
+    context_of = dict(zip(around, found, strict=True))
+    return [context_of[row] for row in selection.rows.tolist()]
 
 
 def _human_pair(

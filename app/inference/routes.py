@@ -21,6 +21,7 @@ from app.inference.schemas import ClassifyAnswer, ClassifyBody, SummarizeAnswer,
 from app.inference.summaries import budget_of, summarized
 from app.settings import get_settings
 from models.catalog import CATALOG
+from models.data.context import context_of
 
 router = APIRouter(tags=["inference"])
 Workers = Annotated[WorkerPool, Depends(pool_of)]
@@ -50,9 +51,13 @@ async def classify(
     if body.explain is not None:
         field = "/text" if body.text is not None else "/texts"
         check_explainable(texts, body.explain, served.scheme, limits, field)
-    answer = await workers.post(
-        "/classify", {"adapter": served.blob_digest, "texts": texts, "pool": body.pool}
-    )
+    asked = {
+        "adapter": served.blob_digest,
+        "texts": texts,
+        "pool": body.pool,
+        "contexts": _contexts(body, len(texts)),
+    }
+    answer = await workers.post("/classify", asked)
     if not answer.is_success:
         raise refusal(answer, "/adapter")
     response.headers[TIMING] = answer.headers.get(TIMING, "")
@@ -108,6 +113,32 @@ def _texts(body: ClassifyBody) -> list[str]:
         return [body.text]
     check_texts(body.texts or [], limits)
     return body.texts or []
+
+
+def _contexts(body: ClassifyBody, texts: int) -> list[dict[str, str]] | None:
+    if body.contexts is None:
+        return None
+    if len(body.contexts) != texts:
+        raise Invalid(
+            f"There are {texts} texts and {len(body.contexts)} contexts: give one context per text, an empty one where nothing is known.",
+            field="/contexts",
+            slug="contexts-do-not-match",
+        )
+    if body.explain is not None:
+        raise Invalid(
+            "Explanations are of a text read alone: leave `contexts` out to have one.",
+            field="/explain",
+            slug="explained-without-context",
+        )
+    limit = get_settings().max_text_characters
+    for place, around in enumerate(body.contexts):
+        if sum(map(len, (*around.before, *around.after))) > limit:
+            raise Invalid(
+                f"The neighbours have more than {limit:,} characters: the nearest ones are enough.",
+                field=f"/contexts/{place}",
+                slug="context-too-long",
+            )
+    return [context_of(around.before, around.after).to_document() for around in body.contexts]
 
 
 def _served(caller: Principal, body: ClassifyBody) -> Served:

@@ -10,6 +10,17 @@ from app.http.schemas import AnswerModel, RequestModel
 from app.inference.explain_schemas import Explain, Explanation
 
 
+class Neighbours(RequestModel):
+    """The texts of the same group around one text."""
+
+    before: list[str] = Field(
+        default_factory=list, max_length=1000, description="Texts above it, in order, the nearest last."
+    )
+    after: list[str] = Field(
+        default_factory=list, max_length=1000, description="Texts below it, the nearest first."
+    )
+
+
 class ClassifyBody(RequestModel):
     """One text or several, and who shall read them."""
 
@@ -33,6 +44,11 @@ class ClassifyBody(RequestModel):
         examples=["adp_01k3zq5w0v8n2m4c6x7y9abc"],
     )
     corpus: str | None = Field(None, description="Corpus whose promoted adapter reads, by name or id.")
+    contexts: list[Neighbours] | None = Field(
+        None,
+        description="What stands around each text, one entry per text, for adapters that read it. Without it such an adapter reads "
+        "the text alone, and less well: its report has both figures.",
+    )
     pool: Literal["mean", "max"] = Field(
         "mean",
         description="How the windows of a long text become one answer: `mean` over all of it, as the adapter was trained, or each option's strongest window.",

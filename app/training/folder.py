@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from app.blobs import sync_path
+from models.data.context import EMPTY, Context
 from models.scheme import Labels
 
 
@@ -32,6 +33,8 @@ class TrainingInput:
     corpus_groups: Sequence[str]
     """The group of every text of the corpus, trained on or not."""
     human_pair: tuple[Labels, Labels] | None = None
+    contexts: Sequence[Context] | None = None
+    """What stands around each text; None where it shall not be read."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What the model card says of the corpus: synthetic, sensitive, annotators, snapshot_id; no text."""
 
@@ -44,6 +47,9 @@ def write_training_folder(folder: Path, given: TrainingInput) -> None:
     (partial / "request.json").write_text(json.dumps(given.request, ensure_ascii=False), encoding="utf-8")
     (partial / "corpus_groups.json").write_text(json.dumps(Counter(given.corpus_groups)), encoding="utf-8")
     columns = {"key": given.keys, "content": given.contents, "group": given.groups, "split": given.splits}
+    if given.contexts is not None:
+        around = [context.to_document() for context in given.contexts]
+        columns |= {name: [context[name] for context in around] for name in EMPTY.to_document()}
     pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).write_ipc(
         partial / "texts.arrow", compression="uncompressed"
     )

@@ -99,6 +99,15 @@ class TrainJobRequest(RequestModel):
         description="Memory for the activations of the frozen layers (auto: 4 GiB); what is more goes to a file.",
     )
     wide: bool = Field(True, description="Whether the TF-IDF branch is fitted and added.")
+    wide_strength: Annotated[float, Field(gt=0, le=1000)] | Auto = Field(
+        "auto",
+        description="Inverse penalty of the TF-IDF branch and baseline; auto: chosen within each training part.",
+    )
+    context: bool | Auto = Field(
+        "auto",
+        description="Whether the TF-IDF branch also reads what stands around a text: the nearest short texts above, and how its "
+        "neighbours in the group begin; auto: where that ranks a part of each training part better.",
+    )
     seed: int = Field(
         0, ge=0, lt=2**31, description="The same seed, labels and machine give the same adapter."
     )
@@ -152,6 +161,8 @@ class TrainJobRequest(RequestModel):
             "max_tokens",
             "memory_bytes",
             "wide",
+            "wide_strength",
+            "context",
             "seed",
         }
         if isinstance(self.sample, InlineSample):

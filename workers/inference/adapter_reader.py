@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import CountVectorizer
 
 from models.adapters.load import LoadedAdapter, wide_part
-from models.adapters.wide import vectorizer
+from models.adapters.wide import TermCounter, term_counter
+from models.data.context import Context
 from models.encoder.tuning import own_bytes
 from workers.inference.base_reader import embeddings_of, token_windows
 from workers.inference.encoder_batch import Branch, branch_sums
@@ -33,7 +32,7 @@ class AdapterReader:
     adapter: LoadedAdapter
     blob_digest: str
     size: int
-    words: CountVectorizer | None
+    words: TermCounter | None
 
     @property
     def description(self) -> dict[str, Any]:
@@ -56,7 +55,7 @@ class AdapterReader:
                 )
         windows_of, spans_of = token_windows(self.adapter.encoder, texts, self.adapter.max_tokens)
         members_of = [plan.members_of(text) for text in range(len(texts))]
-        wide = self._wide(texts, members_of)
+        wide = self._wide(texts, members_of, plan.contexts)
         context = tuple(
             TextContext(members, tuple(wide[name].get(text) for name in members), plan.embeddings)
             for text, members in enumerate(members_of)
@@ -118,11 +117,14 @@ class AdapterReader:
         }
 
     def _wide(
-        self, texts: Sequence[str], members_of: Sequence[Sequence[str]]
+        self,
+        texts: Sequence[str],
+        members_of: Sequence[Sequence[str]],
+        contexts: Sequence[Context] | None,
     ) -> dict[str, dict[int, NDArray[np.float32]]]:
         names = {name for members in members_of for name in members}
         found: dict[str, dict[int, NDArray[np.float32]]] = {name: {} for name in names}
-        counts = None if self.words is None else csr_matrix(self.words.transform(texts))
+        counts = None if self.words is None else self.words.count(texts, contexts)
         for name in names:
             rows = [text for text, members in enumerate(members_of) if name in members]
             logits = wide_part(self.adapter.loaded[name], None if counts is None else counts[rows])
@@ -133,9 +135,7 @@ class AdapterReader:
 
 def adapter_reader(adapter: LoadedAdapter, blob_digest: str) -> AdapterReader:
     """An adapter made ready to serve."""
-    words = vectorizer(adapter.vocabulary) if adapter.vocabulary else None
-    if words is not None:
-        words.transform([""])  # builds the table of terms now, not with the first request
+    words = term_counter(adapter.vocabulary) if adapter.vocabulary else None
     return AdapterReader(adapter, blob_digest, adapter_bytes(adapter), words)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.context import Context
 from workers.inference.wire import Pool
 from workers.inference.work import TextFailure, TokenIds, Window
 
@@ -22,6 +23,8 @@ class Plan:
     """Per text the places in `members` whose mean is the answer; None: the first, for every text."""
     embeddings: bool = False
     """Whether the base model's sentence embedding is wanted too."""
+    contexts: tuple[Context, ...] | None = None
+    """What stands around each text, for an adapter that reads it."""
 
     def members_of(self, text: int) -> tuple[str, ...]:
         """Names of the models that read a text."""

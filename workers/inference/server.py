@@ -108,7 +108,7 @@ class Routes:
     async def classify(self, request: Request) -> Response:
         """Probabilities of the final model, as JSON."""
         asked = classify_request(body_of(await request.body()))
-        question = Question(Lane.INTERACTIVE, asked.texts, Plan(), asked.pool)
+        question = Question(Lane.INTERACTIVE, asked.texts, Plan(contexts=asked.contexts), asked.pool)
         outcome = await respond(
             self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
         )
@@ -120,7 +120,7 @@ class Routes:
     async def bulk(self, request: Request) -> Response:
         """Probabilities by chosen members, and embeddings if asked for, as .npy arrays one after another."""
         asked = bulk_request(body_of(await request.body()))
-        plan = Plan(asked.members, asked.uses, asked.embeddings)
+        plan = Plan(asked.members, asked.uses, asked.embeddings, asked.contexts)
         question = Question(Lane.BULK, asked.texts, plan)
         outcome = await respond(
             self._service, self._service.adapters.get(asked.adapter), question, _gone(request)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 
+from models.data.context import Context
 from models.text.extractive import TRADE_OFF, Budget, Unit
 
 QUEUED_HEADER = "X-Remand-Queued-Tokens"
@@ -30,6 +31,8 @@ class ClassifyRequest:
     adapter: str
     texts: tuple[str, ...]
     pool: Pool
+    contexts: tuple[Context, ...] | None = None
+    """What stands around each text; None: nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class BulkRequest:
     members: tuple[str, ...]
     uses: tuple[tuple[int, ...], ...]
     embeddings: bool
+    contexts: tuple[Context, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def classify_request(body: Mapping[str, Any]) -> ClassifyRequest:
     pool = body.get("pool", "mean")
     if pool not in ("mean", "max"):
         raise BadRequestError('pool must be "mean" or "max"')
-    return ClassifyRequest(digest_of(body), _texts(body), pool)
+    texts = _texts(body)
+    return ClassifyRequest(digest_of(body), texts, pool, _contexts(body, len(texts)))
 
 
 def bulk_request(body: Mapping[str, Any]) -> BulkRequest:
@@ -94,8 +99,9 @@ def bulk_request(body: Mapping[str, Any]) -> BulkRequest:
     if not all(_places(entry, len(members)) for entry in uses):
         raise BadRequestError("each entry of uses must be a list of places in members, at least one")
     return BulkRequest(
-        digest_of(body), texts, tuple(members), tuple(map(tuple, uses)), bool(body.get("embeddings"))
-    )
+        digest_of(body), texts, tuple(members), tuple(map(tuple, uses)), bool(body.get("embeddings")),
+        _contexts(body, len(texts)),
+    )  # fmt: skip
 
 
 def embed_request(body: Mapping[str, Any]) -> EmbedRequest:
@@ -149,6 +155,18 @@ def _texts(body: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise BadRequestError("texts must be a list of strings")
     return tuple(texts)
+
+
+def _contexts(body: Mapping[str, Any], texts: int) -> tuple[Context, ...] | None:
+    contexts = body.get("contexts")
+    if contexts is None:
+        return None
+    if not isinstance(contexts, list) or len(contexts) != texts:
+        raise BadRequestError("contexts must be a list with an entry per text")
+    try:
+        return tuple(Context.from_document(context or {}) for context in contexts)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadRequestError(str(error)) from error
 
 
 def _places(entry: object, members: int) -> bool:

@@ -58,6 +58,11 @@ class AdapterFiles:
         document = json.loads((self.folder / "calibration.json").read_text(encoding="utf-8"))
         return {option["key"]: float(option["threshold"]) for option in document["options"]}
 
+    @property
+    def reads_context(self) -> bool:
+        """Whether it reads what stands around a text."""
+        return bool(read_manifest(self.folder)["encoder"].get("context"))
+
     def fold_folder(self, member: str) -> Path:
         """Where a fold model's files lie."""
         return self.folder / "folds" / member.removeprefix("fold")

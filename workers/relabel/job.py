@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from app.settings import get_settings
 from workers.job_context import JobContext, JobStopped
 from workers.relabel.bulk import PATIENCE_SECONDS, BulkWorkers
+from workers.relabel.contents import run_contexts
 from workers.relabel.embeddings import EmbeddingStore
 from workers.relabel.frozen import Run, start_or_resume
 from workers.relabel.members import Assignment, assign, signed_texts
@@ -59,7 +60,8 @@ async def _predict(job: JobContext, found: Run, assignment: Assignment, embeddin
     workers = BulkWorkers(
         settings.inference_urls, settings.inference_token.get_secret_value(), PATIENCE_SECONDS
     )
+    around = await asyncio.to_thread(run_contexts, found) if found.adapter.reads_context else None
     try:
-        await predict(job, found, assignment, embeddings, workers)
+        await predict(job, found, assignment, embeddings, workers, around)
     finally:
         await workers.close()

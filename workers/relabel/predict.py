@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +18,7 @@ from app.db.session import WriteSession
 from app.db.tables import RelabelRun
 from app.jobs.rules import eta_seconds
 from app.relabelling.rules import chunk_ends
+from models.data.context import Context
 from workers.inference.wire import arrays_from_bytes
 from workers.job_context import JobContext, JobFailed, JobStopped
 from workers.relabel.bulk import BulkWorkers
@@ -45,7 +46,12 @@ class Chunk:
 
 
 async def predict(
-    job: JobContext, run: Run, assignment: Assignment, embeddings: EmbeddingStore, workers: BulkWorkers
+    job: JobContext,
+    run: Run,
+    assignment: Assignment,
+    embeddings: EmbeddingStore,
+    workers: BulkWorkers,
+    around: Sequence[Context] | None = None,
 ) -> None:
     """Predict every text from the watermark on, then fill in embeddings that are missing.
 
@@ -57,7 +63,8 @@ async def predict(
     total, began = len(run.lengths), time.monotonic()
 
     async def read(start: int, end: int) -> Chunk:
-        return await _read_chunk(run, assignment, embeddings, workers, start, end)
+        contexts = None if around is None else around[start:end]
+        return await _read_chunk(run, assignment, embeddings, workers, start, end, contexts)
 
     bounds = pairwise((run.watermark, *chunk_ends(run.lengths.tolist(), run.watermark)))
     async with aclosing(
@@ -79,7 +86,13 @@ def _eta(run: Run, done: int, began: float) -> float | None:
 
 
 async def _read_chunk(
-    run: Run, assignment: Assignment, embeddings: EmbeddingStore, workers: BulkWorkers, start: int, end: int
+    run: Run,
+    assignment: Assignment,
+    embeddings: EmbeddingStore,
+    workers: BulkWorkers,
+    start: int,
+    end: int,
+    contexts: Sequence[Context] | None,
 ) -> Chunk:
     contents = await asyncio.to_thread(contents_of, run.texts.text_version_ids[start:end])
     wanted = embeddings.missing(slice(start, end))
@@ -89,6 +102,7 @@ async def _read_chunk(
         "members": list(assignment.members),
         "uses": [assignment.uses(text) for text in range(start, end)],
         "embeddings": wanted,
+        "contexts": None if contexts is None else [context.to_document() for context in contexts],
     }
     answer = await workers.post("/bulk", body)
     arrays = arrays_from_bytes(answer.content, 2 if wanted else 1)
