@@ -65,7 +65,11 @@ class Material:
 
     def words(self) -> csr_matrix:
         """`counts` with no context in them: the same columns, those of contexts empty."""
-        return csr_matrix(self.counts.multiply(~self.of_context)) if self.of_context.any() else self.counts
+        if not self.of_context.any():
+            return self.counts
+        words = csr_matrix(self.counts.multiply(~self.of_context))
+        words.eliminate_zeros()  # a stored zero would have a logarithm
+        return words
 
 
 @dataclass(frozen=True, slots=True)
