@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from app.blobs import Blob
-from app.corpora.queries import register_blob
-from app.db.session import WriteSession, reading
+from app.corpora.queries import drop_unregistered, register_blob
+from app.db.session import WriteSession, reading, writing
 from app.db.tables import DocumentFile, DocumentSet
 from app.documents.queries import files_of
+from app.jobs.rules import LeaseLost
 from app.settings import get_settings
 from models.documents.read import has_rows, is_archive, read_document, unpacked
 from models.documents.rows import read_rows
@@ -92,7 +93,21 @@ def _take(job: JobContext, file: DocumentFile, limits: Limits) -> None:
         found = _read(job, file, limits)
     except DocumentRefusedError as refused:
         found = _Read({"status": "refused", "code": refused.code, "detail": str(refused)})
-    job.transaction(lambda session: _store(job, session, file, found))
+    try:
+        job.transaction(lambda session: _store(job, session, file, found))
+    except (JobFailed, LeaseLost):
+        _forget_deleted(job, file, found)
+        raise
+
+
+def _forget_deleted(job: JobContext, file: DocumentFile, found: _Read) -> None:
+    """Remove what was read out of a file whose set, or corpus, was deleted meanwhile: nothing of it stays."""
+    with reading() as session:
+        if session.get(DocumentFile, file.id) is not None:
+            return
+    for digest in {blob.digest for blob, _media_type in found.blobs}:
+        with writing() as session:
+            drop_unregistered(session, job.blobs, digest)
 
 
 def _read(job: JobContext, file: DocumentFile, limits: Limits) -> _Read:

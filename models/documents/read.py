@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -75,9 +77,9 @@ def unpacked(content: bytes | Path, name: str, limits: Limits) -> Iterator[tuple
                 )
             for member in members:
                 yield member, archive.read(member)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, DocumentRefusedError):
-            raise
+    except DocumentRefusedError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError):  # fmt: skip
         raise DocumentRefusedError(
             "document-corrupt", name, "the archive is damaged: make it again as a plain .zip."
         ) from None

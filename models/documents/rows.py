@@ -36,7 +36,7 @@ def _from_jsonl(text: str, name: str) -> list[Row]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: brackets in brackets in brackets
             row = None
         if not isinstance(row, dict):
             raise DocumentRefusedError(

@@ -20,6 +20,7 @@ from tests.api import bearer
 from tests.document_sets import read, upload
 from tests.made_documents import docx, pdf, scanned_pdf
 from workers import documents
+from workers.job_context import run_attempt
 from workers.stopping import StopFlag
 
 
@@ -110,6 +111,26 @@ def test_deleting_a_set_or_its_corpus_leaves_no_file(
     assert stored(environment) == 2
     assert client.get(f"/document-sets/{second['id']}").json()["documents"] == 2
     assert client.delete("/corpora/judgments").status_code == 204
+    assert stored(environment) == 0
+
+
+@pytest.mark.parametrize("path", ["/document-sets/{id}", "/corpora/judgments"])
+def test_what_is_deleted_while_it_is_read_leaves_no_file(
+    client: TestClient, engine: Engine, environment: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    made = upload(client, {"d.zip": zipped({"a.txt": b"The first.", "b.txt": b"The second."})})
+    read_it = documents._read
+
+    def deleted_meanwhile(*given: Any) -> Any:
+        found = read_it(*given)
+        assert client.delete(path.format(**made)).status_code == 204
+        return found
+
+    monkeypatch.setattr(documents, "_read", deleted_meanwhile)
+    with writing(engine) as session:
+        held = leases.claim(session, made["job_id"], "test", 60.0)
+    assert held is not None
+    run_attempt(made["job_id"], held.fence, documents.run, StopFlag())
     assert stored(environment) == 0
 
 

@@ -160,6 +160,18 @@ def test_wrong_archives_are_refused(content: bytes, limits: Limits, code: str) -
     assert refused.value.code == code
 
 
+def test_a_file_damaged_inside_is_refused_and_ends_nothing() -> None:
+    good = bytearray(docx(["A paragraph of some length, to be packed."] * 50))
+    with zipfile.ZipFile(io.BytesIO(bytes(good))) as archive:
+        begin = archive.getinfo("word/document.xml").header_offset + 60
+    good[begin : begin + 40] = b"\xff" * 40
+    assert code_of(bytes(good), "hurt.docx") == "document-corrupt"
+    packed = bytearray(zipped({"a.txt": b"A text that is long enough to be packed. " * 20}))
+    packed[40:60] = b"\xff" * 20
+    with pytest.raises(DocumentRefusedError, match=r"hurt\.zip: the archive is damaged"):
+        list(unpacked(bytes(packed), "hurt.zip", Limits()))
+
+
 def test_rows_of_texts_with_summaries() -> None:
     lines = [
         {"id": 1, "text": "A long text.", "summary": "Short.", "group": None},
@@ -177,6 +189,7 @@ def test_rows_of_texts_with_summaries() -> None:
         (b'{"text": "a"}\n[1]', "a.jsonl", "line 2"),
         (b"text,text\na,b", "a.csv", "each once"),
         (b"text,summary\na,b\nc", "a.csv", "line 3 has 1 fields"),
+        (b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "a.jsonl", "line 1 is no JSON object"),
         (b"", "a.jsonl", "no rows"),
         (b"text,summary\n", "a.csv", "no rows"),
     ],
