@@ -138,9 +138,14 @@ def training_input(
         labels=selection.labels,
         corpus_groups=frozen.groups,
         human_pair=_human_pair(session, row.corpus_id, request, scheme, frozen, selection),
-        contexts=_contexts(session, frozen, selection) if request.context else None,
+        contexts=_contexts(session, frozen, selection) if _reads_context(context, request) else None,
         about=about_corpus(session, row.corpus_id, snapshot_id),
     )
+
+
+def _reads_context(context: JobContext, request: TrainJobRequest) -> bool:
+    """Whether some member or trial may read contexts: what a search tries need not be what the request says."""
+    return bool(request.context) or "refit" in context.params or "search_id" in context.params
 
 
 def _contexts(session: ReadSession, frozen: Snapshot, selection: Selection) -> list[Context]:

@@ -59,10 +59,12 @@ class HeldOut:
 def held_out(material: Material, results: Sequence[MemberResult]) -> HeldOut:
     """Gather the folds' held-out logits and calibrate each fold on the others."""
     data = material.data
-    logits = {name: np.full(data.labels.shape, np.nan, dtype=np.float32) for name in material.readings}
+    # A fold whose search chose to do without the wide branch has no reading of it.
+    readings = [name for name in material.readings if all(name in result.logits for result in results)]
+    logits = {name: np.full(data.labels.shape, np.nan, dtype=np.float32) for name in readings}
     for fold, result in enumerate(results):
         inside = material.folds == fold
-        for name in material.readings:
+        for name in readings:
             logits[name][inside] = result.logits[name]
     last = text_means(material.trunk.frozen[:, -1:, :], material.trunk.windows)
     logits["untrained"] = untrained_logits(material.encoder, last, data.scheme)

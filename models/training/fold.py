@@ -162,13 +162,26 @@ def run_fold(
     if len(material.readings) > len(READINGS):
         logits["without_context"] = member_logits(material, weights, held_out, sums, words)
         logits["wide"] = wide_logits(wide, csr_matrix(material.counts[held_out]))
-    seen = seen_of(*([column[row] for row in rows] for column in (data.texts, data.groups, data.keys)))
     facts = {
         "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(inner.check_rows), "penalty": task.penalty,
         "best_epoch": chosen.best_epoch, "inner_epochs": list(chosen.history), "epochs": list(fitted.history),
         "wide": choice.to_document(),
     } | sample.facts()  # fmt: skip
-    return MemberResult(weights, logits, seen, facts, fitted.watched)
+    return MemberResult(weights, logits, seen_by_fold(data, split), facts, fitted.watched)
+
+
+def seen_by_fold(data: TrainingSet, split: Embargo) -> Seen:
+    """What a fold's model and its thresholds may have seen.
+
+    The thresholds come from the labels of all other folds: of rows that its sample left out, too, and of those that the embargo
+    dropped. The latter count by their ids alone, because what they repeat is held out.
+    """
+    rows, others = labelled_rows(data, split.train), labelled_rows(data, ~split.held_out)
+    return seen_of(
+        [data.texts[row] for row in rows],
+        [data.groups[row] for row in rows],
+        [data.keys[row] for row in others],
+    )
 
 
 def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signals) -> MemberResult:

@@ -36,7 +36,7 @@ class TrainingSet:
     corpus_sizes: Mapping[str, int]
     """Rows of every group of the corpus, sampled for training or not."""
     contexts: tuple[Context, ...] | None
-    """The neighbours of each text; None where they are not to be read."""
+    """The neighbours of each text, whether or not they are to be read; None where texts.arrow has none."""
     human_pair: tuple[Labels, Labels] | None
     """Two annotators' labels of the rows, each int8 (rows, options), where texts have two."""
     digest: str
@@ -75,7 +75,7 @@ def read_inputs(folder: Path) -> TrainingSet:
         texts=tuple(text or "" for text in frame["content"].to_list()),
         groups=tuple(groups),
         labels=labels,
-        contexts=_contexts(frame) if request.context else None,
+        contexts=_contexts(frame),
         corpus_sizes=_corpus_sizes(folder / "corpus_groups.json", groups),
         human_pair=_human_pair(folder / "human_pair.npz", labels.shape),
         digest=_digest(folder),

@@ -99,6 +99,11 @@ class TrainRequest(BaseModel):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     catalog: Catalog = Field(default_factory=Catalog)
 
+    @property
+    def may_read_context(self) -> bool:
+        """Whether the wide branch of some member may read contexts."""
+        return any(fold.get("context", self.context) for fold in ({}, *(self.fold_overrides or ())))
+
     def tuning(self) -> Tuning:
         """Method, rank, alpha and targets as fits take them."""
         alpha = None if self.lora_alpha == "auto" else self.lora_alpha

@@ -203,7 +203,7 @@ def make_material(
     encoder: Encoder, trunk: Trunk, data: TrainingSet, plan: Plan
 ) -> tuple[Material, tuple[str, ...]]:
     """What the folds share, and the terms that the columns of its counts stand for."""
-    terms, counts = count_vocabulary(data.texts, data.contexts)
+    terms, counts = count_vocabulary(data.texts, data.contexts if data.request.may_read_context else None)
     return Material(
         data=data,
         encoder=encoder,

@@ -86,6 +86,26 @@ def test_each_fold_has_its_own_settings_and_is_read_back_with_them(
     assert "search and training together" in report["search"]["sentence"]
 
 
+def test_a_fold_may_do_without_the_wide_branch_while_another_reads_contexts(tmp_path: Path) -> None:
+    overrides = [{"wide": False}, {"context": True}]
+    given = inputs(
+        tmp_path, method="probe", wide_strength=1.0, context=False, fold_overrides=overrides, final_epochs=0
+    )
+    frame = polars.read_ipc((given / "texts.arrow").read_bytes())
+    headings = [f"Heading {row % 5}" for row in range(len(frame))]
+    empty = [""] * len(frame)
+    frame.with_columns(
+        headings=polars.Series(headings), before=polars.Series(empty), after=polars.Series(empty)
+    ).write_ipc(given / "texts.arrow")
+    manifest = train(given, tmp_path / "work", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [fold["wide"]["context"] for fold in report["folds"]] == [False, True]
+    assert manifest["encoder"]["context"] is True
+    assert "wide" not in report["macro"]  # the first fold has no such branch
+    assert (tmp_path / "out" / "folds" / "1" / "wide.safetensors").exists()
+    assert not (tmp_path / "out" / "folds" / "0" / "wide.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
