@@ -138,7 +138,8 @@ class Settings(BaseSettings):
         description="F1 that an option may be worse than the promoted adapter's or TF-IDF's; more than that and beyond chance stops a promotion.",
     )
     gate_options: bool = Field(
-        True, description="Whether the promotion gate looks at single options, beside the baselines and the means."
+        True,
+        description="Whether the promotion gate looks at single options, beside the baselines and the means.",
     )
     gate_automatic: bool = Field(
         True, description="Whether a train job promotes an adapter that passes the gate; otherwise people do."

@@ -30,7 +30,9 @@ def fine_tune(  # noqa: PLR0913, PLR0917  # a verb's options
     model: Annotated[str, typer.Option(help="Base model: a name of the catalog, or a folder.")] = "minilm",
     folds: Annotated[int | None, typer.Option(help="Held-out folds; default: up to five.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many; default: chosen.")] = None,
-    method: Annotated[str, typer.Option(help="lora, rslora, qlora, full or probe (docs/models.md).")] = "lora",
+    method: Annotated[
+        str, typer.Option(help="lora, rslora, qlora, full or probe (docs/models.md).")
+    ] = "lora",
     seed: Annotated[int, typer.Option(help="The same seed, file and machine give the same adapter.")] = 0,
     time_budget: Annotated[float | None, typer.Option(help="Seconds; cuts epochs, never folds.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many labelled texts.")] = None,

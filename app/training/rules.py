@@ -219,13 +219,17 @@ def _draw(seed: int, key: str) -> bytes:
 def _warnings(counts: Sequence[OptionCount], empty: Sequence[str]) -> list[str]:
     found = []
     if empty:
-        found.append(f"No text is labelled yes for {_listed(empty)}: nothing will be learned about them; they are fixed at their share of yes.")
+        found.append(
+            f"No text is labelled yes for {_listed(empty)}: nothing will be learned about them; they are fixed at their share of yes."
+        )
     rare = [f"{count.key} ({count.yes})" for count in counts if 0 < count.yes < RARE_POSITIVES]
     if rare:
         found.append(f"Few positives, so expect little: {_listed(rare)}.")
     constant = [count.key for count in counts if count.yes and not count.no]
     if constant:
-        found.append(f"Every label is yes for {_listed(constant)}: fixed at their share of yes; a blank is missing, it is not no.")
+        found.append(
+            f"Every label is yes for {_listed(constant)}: fixed at their share of yes; a blank is missing, it is not no."
+        )
     return found
 
 

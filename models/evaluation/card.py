@@ -53,9 +53,7 @@ def model_card(
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _middle(
-    manifest: Mapping[str, Any], report: Mapping[str, Any], about: Mapping[str, Any]
-) -> list[str]:
+def _middle(manifest: Mapping[str, Any], report: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
     """What it is for, where its labels come from, its numbers, its limits."""
     if manifest.get("task", "classify") != "classify":
         return generative_parts(manifest, report)

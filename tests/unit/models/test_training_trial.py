@@ -87,7 +87,7 @@ def test_held_out_rows_are_no_part_of_what_a_fold_chooses_by(inputs: Path, tmp_p
     tasks = Tasks(data, encoder, trunk, tmp_path, Progress(lambda _: None, lambda: False))
     for fold in range(2):
         task = tasks.task(f"fold{fold}")
-        held_out = np.flatnonzero(tasks._material.folds == fold)  # type: ignore[union-attr]  # noqa: SLF001
+        held_out = np.flatnonzero(tasks._material.folds == fold)  # type: ignore[union-attr]
         touched = np.concatenate([task.fit_rows, task.check_rows])
         assert len(held_out)
         assert not set(touched) & set(held_out)
