@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.db.session import writing
-from app.db.tables import RelabelRun
+from app.db.tables import Adapter, RelabelRun
 from app.http.security import Principal, Reader
 from app.inference.explain_schemas import MOST_WORDS, ExplainChoice, Explanation
 from app.inference.explaining import explain_limits, explained_texts
@@ -38,6 +38,8 @@ class _Asked:
     served: Served
     options: tuple[str, ...]
     names: dict[str, str]
+    reads_context: bool
+    """Whether the adapter reads neighbours, which the explanation leaves out."""
 
 
 @router.get("/review/{disagreement_id}/explanation")
@@ -92,6 +94,9 @@ def _asked(caller: Principal, disagreement_id: str) -> _Asked | None:
             served=served,
             options=options,
             names={option.key: option.name or option.key for option in served.scheme.options},
+            reads_context=bool(
+                session.get_one(Adapter, served.id).manifest.get("encoder", {}).get("context")
+            ),
         )
 
 

@@ -25,7 +25,7 @@ from models.encoder.trunk import Trunk, window_sums
 from models.encoder.tuning import ready_layers
 from models.scheme import MISSING
 from models.training.baselines import probe_logits
-from models.training.errors import TrainingRefusedError
+from models.training.errors import TrainingRefusedError, TrainingStoppedError
 from models.training.fit import Fitted, Signals, fit_member
 from models.training.inputs import TrainingSet
 from models.training.linear import choose_penalty
@@ -141,9 +141,13 @@ def run_fold(
     rows = sample.rows
     held_out = np.flatnonzero(split.held_out).astype(np.int64)
     choice = wide_choice(material, rows)
+    _breathe(signals, name)
     tfidf = fit_wide(material.counts, data.labels, rows, seed, choice.tfidf)
+    _breathe(signals, name)
     wide = _wide_branch(material, rows, choice) if choice.context else tfidf
+    _breathe(signals, name)
     task = member_task(material, name, rows, choice)
+    _breathe(signals, name)
     if task.wide is not None:
         # Only the learning curve reads these rows; no fit does.
         task.wide[held_out] = wide_logits(wide, csr_matrix(material.counts[held_out]))
@@ -190,7 +194,9 @@ def run_final(material: Material, epochs: int, checkpoints: Path, signals: Signa
     sample = part_sample(material, np.ones(len(data.texts), dtype=np.bool_))
     rows = sample.rows
     choice = wide_choice(material, rows)
+    _breathe(signals, "final")
     wide = _wide_branch(material, rows, choice) if data.request.wide else None
+    _breathe(signals, "final")
     task = member_task(material, "final", rows, choice)
     fitted = _fit(material, replace(task, epochs=epochs), checkpoints / "fit-final.pt", signals)
     facts = {"rows": len(rows), "penalty": task.penalty, "best_epoch": epochs, "epochs": list(fitted.history)}
@@ -330,6 +336,12 @@ def member_task(material: Material, name: str, rows: Rows, choice: WideChoice | 
         seed=data.request.seed,
         epochs=material.settings.epochs,
     )
+
+
+def _breathe(signals: Signals, name: str) -> None:
+    """A sign of life between two convex fits, which give none; TrainingStoppedError when the job shall stop."""
+    if signals.should_stop():
+        raise TrainingStoppedError(f"stopped before the first epoch of {name}")
 
 
 def _fit(material: Material, task: FitTask, checkpoint: Path, signals: Signals) -> Fitted:

@@ -118,6 +118,19 @@ def test_after_the_vote_words_are_marked(
     assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son\w+=", answer.text)
 
 
+def test_the_page_says_that_neighbours_are_left_out(
+    browser: TestClient, built: corpus.Built, engine: Engine
+) -> None:
+    path, _ = path_of(built, engine, "arguments")
+    vote(browser, path, "no")
+    words = "explained as it is read alone"
+    assert words not in browser.get(f"{path}/explanation").text
+    manifest = {"scheme": corpus.SCHEME.to_document(), "encoder": {"context": True}}
+    with writing(engine) as session:
+        session.execute(update(Adapter).values(manifest=manifest))
+    assert words in browser.get(f"{path}/explanation").text
+
+
 def test_it_is_written_down_as_seen(browser: TestClient, built: corpus.Built, engine: Engine) -> None:
     path, _ = path_of(built, engine, "arguments")
     vote(browser, path, "no")

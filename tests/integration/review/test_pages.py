@@ -198,6 +198,12 @@ def test_the_report_shows_always_no_beside_accuracy(
     options = page[page.index('id="options"') : page.index('id="curves"')]
     assert [options.count(f'<th scope="row">{key}</th>') for key in ("remorse", "granted")] == [1, 2]
     assert page.count("<svg") == 1 + 2 * 5
+    assert "Its settings come of a search" not in page
+    search = {"nested": False, "trials": [{}, {}], "sentence": "The held-out score is a little too good."}
+    with writing(engine) as session:
+        session.execute(update(Adapter).values(report=report | {"search": search}))
+    page = browser.get(f"/reports/{adapter_id}").text
+    assert "Its settings come of a search of 2 trials. The held-out score is a little too good." in page
     cell = browser.get(f"/review/dis_{built.disagreements[0]}?blind=false").text
     assert "50 %" in cell, "the threshold stands beside the probability"
 

@@ -250,6 +250,20 @@ def test_a_stopped_run_resumes_bit_for_bit(trained, tmp_path, epochs):
     assert {name: first[name] for name in weights} == {name: second[name] for name in weights}
 
 
+def test_a_job_stops_before_the_first_epoch_of_a_fold_and_goes_on(trained, tmp_path, quick):
+    events = []
+
+    def in_the_first_fold():
+        return any(event["event"] == "fold_started" for event in events)
+
+    with pytest.raises(TrainingStoppedError, match="before the first epoch of fold0"):
+        train(trained[2], tmp_path / "work", tmp_path / "out", events.append, in_the_first_fold)
+    assert all(event["event"] != "epoch" for event in events)
+    train(trained[2], tmp_path / "work", tmp_path / "out")
+    weights = "adapter_model.safetensors"
+    assert digests(tmp_path / "out")[weights] == digests(trained[0])[weights]
+
+
 def test_a_killed_run_resumes_bit_for_bit(trained, tmp_path):
     arguments = ["--input", trained[2], "--work", tmp_path / "work", "--output", tmp_path / "out"]
     command = [sys.executable, "-m", "models.training", *map(str, arguments)]
