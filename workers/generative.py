@@ -14,8 +14,8 @@ import polars as pl
 from app.adapters.archive import pack
 from app.adapters.queries import NewAdapter, register_adapter
 from app.blobs import sync_path
-from app.corpora.queries import find_corpus
-from app.db.session import WriteSession, reading
+from app.corpora.queries import drop_unregistered, find_corpus
+from app.db.session import WriteSession, reading, writing
 from app.http.problems import Problem
 from app.settings import get_settings
 from app.training.generative_queries import documents_of
@@ -31,13 +31,21 @@ def run_generative(context: JobContext, request: TrainJobRequest) -> None:
     """One attempt; goes on where the last complete checkpoint was made."""
     inputs, output = context.work_dir / "input", context.work_dir / "adapter"
     try:
+        _check_sensitive(context, request)
         if not inputs.exists():
             _write_input(context, request, inputs)
         if not (output / "manifest.json").exists():
             _train(context, inputs, output)
+        _register(context, request, output)
     except Problem as problem:
         raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
-    _register(context, request, output)
+
+
+def _check_sensitive(context: JobContext, request: TrainJobRequest) -> None:
+    """Conflict where the corpus has been marked sensitive meanwhile: asked at every attempt, and before anything is registered."""
+    assert context.corpus_id is not None
+    with reading() as session:
+        check_sensitive(request.task, sensitive=find_corpus(session, context.corpus_id).sensitive)
 
 
 def _write_input(context: JobContext, request: TrainJobRequest, folder: Path) -> None:
@@ -46,7 +54,6 @@ def _write_input(context: JobContext, request: TrainJobRequest, folder: Path) ->
     assert context.corpus_id is not None
     with reading() as session:
         corpus = find_corpus(session, context.corpus_id)
-        check_sensitive(request.task, sensitive=corpus.sensitive)
         rows = [asdict(source) for source in documents_of(session, context.blobs, corpus, request)]
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -94,7 +101,7 @@ def _train(context: JobContext, inputs: Path, output: Path) -> None:
 
 
 def _register(context: JobContext, request: TrainJobRequest, output: Path) -> None:
-    """Blob first, then the row and the job's end in one transaction. A generative adapter is never promoted: nothing serves it by default."""
+    """Blob first, then the row and the job's end in one transaction; nothing of a corpus marked sensitive meanwhile. A generative adapter is never promoted: nothing serves it by default."""
     context.progress(stage="registering", done=1, total=1)
     manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
@@ -105,6 +112,7 @@ def _register(context: JobContext, request: TrainJobRequest, output: Path) -> No
     def body(session: WriteSession) -> None:
         assert context.corpus_id is not None
         corpus = find_corpus(session, context.corpus_id)
+        check_sensitive(request.task, sensitive=corpus.sensitive)
         name = (
             request.name
             or f"{corpus.name} {request.task} {manifest['base']['name']} {datetime.now(UTC):%Y-%m-%d}"
@@ -123,4 +131,9 @@ def _register(context: JobContext, request: TrainJobRequest, output: Path) -> No
             },
         )
 
-    context.transaction(body)
+    try:
+        context.transaction(body)
+    except Problem:
+        with writing() as session:
+            drop_unregistered(session, context.blobs, blob.digest)
+        raise

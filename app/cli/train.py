@@ -94,8 +94,9 @@ def follow_to_the_end(client: Any, events_path: str) -> None:
 
 def _result_lines(result: dict[str, Any]) -> list[str]:
     if "adapter_id" in result:
+        # A generative adapter is never promoted: it says what it came to instead.
         return [
-            f"{result['adapter_id']}: {result['promotion']}",
+            f"{result['adapter_id']}: {result.get('promotion') or result.get('sentence', '')}",
             f"Report: remand adapters report {result['adapter_id']}",
         ]
     if isinstance(result.get("words"), str):

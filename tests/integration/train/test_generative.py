@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from app.blobs import BlobStore
 from app.db.session import writing
+from app.db.tables import Blob as BlobRow
 from app.jobs import leases
 from app.settings import get_settings
 from models.adapters.folder import verify
@@ -20,6 +21,7 @@ from tests.document_sets import read, upload
 from tests.integration.review_corpus import add_text, build_corpus
 from tests.small_corpus import TWO_ARGUMENTS
 from tests.tiny_decoder import judgments, make_decoder
+from workers import generative
 from workers.adapter_archive import unpacked
 from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
 from workers.stopping import StopFlag
@@ -174,6 +176,29 @@ def test_a_corpus_that_became_sensitive_ends_its_queued_job(
     job = client.get(f"/train-jobs/{job_id}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", "corpus-sensitive")
     assert client.get("/adapters").json()["items"] == []
+
+
+def test_a_corpus_that_became_sensitive_while_its_job_trained_gets_no_adapter(
+    client: TestClient, engine: Engine, environment: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": {"document_set": documents(client, engine, 3)}}  # fmt: skip
+    job_id = client.post("/train-jobs", json=body).json()["id"]
+    pack = generative.pack
+
+    def marked_meanwhile(*given: Any) -> None:
+        pack(*given)
+        etag = client.get("/corpora/judgments").headers["ETag"]
+        change = {"name": "judgments", "sensitive": True}
+        assert client.put("/corpora/judgments", json=change, headers={"If-Match": etag}).status_code == 200
+
+    monkeypatch.setattr(generative, "pack", marked_meanwhile)
+    assert attempt(engine, job_id) == EXIT_DONE
+    job = client.get(f"/train-jobs/{job_id}").json()
+    assert (job["state"], job["error"]["code"]) == ("failed", "corpus-sensitive")
+    assert client.get("/adapters").json()["items"] == []
+    with writing(engine) as session:
+        known = set(session.scalars(select(BlobRow.digest)))
+    assert {path.name for path in (environment / "blobs").glob("??/*")} == known
 
 
 def test_what_the_trainer_refuses_fails_the_job_and_registers_nothing(
