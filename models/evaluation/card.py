@@ -21,6 +21,8 @@ _TITLES = {
     "tfidf": "TF-IDF + logistic regression",
     "probe": "probe on frozen embeddings",
     "untrained": "untrained base model",
+    "without_context": "this adapter without a text's neighbours",
+    "wide": "its TF-IDF branch alone",
 }
 _SYNTHETIC = "**The texts are synthetic**: made up by software. Its scores say nothing about real letters or judgments."
 
@@ -62,7 +64,7 @@ def _middle(manifest: Mapping[str, Any], report: Mapping[str, Any], about: Mappi
         _use(),
         _labels(manifest, report, about),
         _evaluation(report),
-        _limits(report),
+        _limits(manifest, report),
     ]
 
 
@@ -210,7 +212,7 @@ def _options(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _limits(report: Mapping[str, Any]) -> str:
+def _limits(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     lines = [
         "## Limits",
         "",
@@ -219,6 +221,12 @@ def _limits(report: Mapping[str, Any]) -> str:
         "- Accuracy says little where always answering no is nearly as good; read F1 and average precision.",
         "- A model can give away what it was trained on: handle the adapter as confidentially as its texts.",
     ]
+    if chosen := report.get("search", {}).get("sentence"):
+        lines.append(f"- Its settings come of a search. {chosen}")
+    if manifest.get("encoder", {}).get("context"):
+        lines.append(
+            "- It also reads a text's neighbours in its group; the table says what it reaches without them."
+        )
     missing = report.get("options_without_positives") or []
     if missing:
         lines.append(f"- Nothing was learnt about {_listed(missing)}: no text was labelled yes.")

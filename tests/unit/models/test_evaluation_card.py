@@ -73,6 +73,19 @@ def test_the_card_says_what_a_reader_must_know() -> None:
     assert all(line.count("|") == 4 for line in rows)
 
 
+def test_neighbours_and_searches_are_limits_that_are_said() -> None:
+    without = {"without_context": {"f1": 0.55, "pr_auc": 0.65, "accuracy": 0.89}}
+    report = REPORT | {
+        "macro": REPORT["macro"] | without,  # type: ignore[operator]
+        "search": {"nested": False, "sentence": "The held-out score is a little too good."},
+    }
+    card = model_card(MANIFEST | {"encoder": {"context": True}}, report)
+    assert "| this adapter without a text's neighbours | 0.550 |" in card
+    assert "- It also reads a text's neighbours" in card
+    assert "- Its settings come of a search. The held-out score is a little too good." in card
+    assert "neighbours" not in model_card(MANIFEST, REPORT)
+
+
 def test_without_a_report_nothing_is_claimed() -> None:
     card = model_card(MANIFEST, {})
     found = front(card)
