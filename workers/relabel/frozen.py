@@ -61,7 +61,7 @@ class AdapterFiles:
     @property
     def reads_context(self) -> bool:
         """Whether it reads what stands around a text."""
-        return bool(read_manifest(self.folder)["encoder"].get("context"))
+        return bool(read_manifest(self.folder).get("encoder", {}).get("context"))
 
     def fold_folder(self, member: str) -> Path:
         """Where a fold model's files lie."""

@@ -95,7 +95,7 @@ def test_the_folder_holds_what_the_trainer_reads(tmp_path: Path) -> None:
     request = json.loads((tmp_path / "input" / "request.json").read_text())
     assert (request["seed"], request["folds"], request["base_model"]) == (5, 2, "minilm")
     frame = pl.read_ipc(tmp_path / "input" / "texts.arrow")
-    assert frame.columns == ["key", "content", "group", "split"]
+    assert frame.columns == ["key", "content", "group", "split", "headings", "before", "after"]
     assert frame["content"].to_list() == ["I regret it", "Nothing", "Also"]
     assert np.load(tmp_path / "input" / "labels.npy").tolist() == [[1], [0], [0]]
     assert not (tmp_path / "input" / "human_pair.npz").exists()

@@ -123,8 +123,16 @@ def test_an_option_without_positives_is_refused_when_named_and_warned_of_otherwi
 
 
 def test_a_column_without_any_no_is_warned_of() -> None:
-    values = np.where(VALUES == 0, -1, VALUES).astype(np.int8)
+    values = VALUES.copy()
+    values[values[:, 0] == 0, 0] = -1
     assert any("a blank is missing" in warning for warning in check(select(SCHEME, values, KEYS), 5, 2, None))
+
+
+def test_where_no_column_has_a_no_nothing_can_be_told_apart() -> None:
+    values = np.where(VALUES == 0, -1, VALUES).astype(np.int8)
+    with pytest.raises(Invalid) as caught:
+        check(select(SCHEME, values, KEYS), 5, 2, None)
+    assert caught.value.slug == "options-never-vary"
 
 
 def annotations(rows: list[tuple[int, int, list[int]]]) -> Annotations:
