@@ -61,7 +61,9 @@ class JobDocument(BaseModel):
         }
     )
     id: str
-    kind: str = Field(description="import, train or relabel.")
+    kind: str = Field(
+        description="import, documents, train, search, trial, sample, evaluate, measure or relabel."
+    )
     state: JobState
     corpus_id: str | None
     params: dict[str, Any] = Field(description="What was asked for.")
