@@ -27,10 +27,16 @@ from models.evaluation.card import model_card
 from models.evaluation.twins import twins_across_folds
 from models.scheme import MISSING
 from models.training.baselines import untrained_logits
-from models.training.calibration import Calibration, CrossFitted, cross_fit, fit_calibration
+from models.training.calibration import (
+    Calibration,
+    CrossFitted,
+    calibrated_by,
+    cross_fit,
+    fit_calibration,
+)
 from models.training.curves import learning_curve
 from models.training.errors import TrainingRefusedError
-from models.training.fold import Material, MemberResult
+from models.training.fold import WITHOUT_CONTEXT, Material, MemberResult
 from models.training.loss import trainable
 from models.training.members import member_tuning
 from models.training.metrics import human_f1
@@ -71,6 +77,11 @@ def held_out(material: Material, results: Sequence[MemberResult]) -> HeldOut:
     crossed = {
         name: cross_fit(part, data.labels, material.folds, data.scheme) for name, part in logits.items()
     }
+    if WITHOUT_CONTEXT in logits:
+        # The same model, so with the calibration and thresholds that it is served with.
+        crossed[WITHOUT_CONTEXT] = calibrated_by(
+            crossed[MODEL].calibrations, logits[WITHOUT_CONTEXT], material.folds
+        )
     return HeldOut(logits, crossed, fit_calibration(logits[MODEL], data.labels, data.scheme))
 
 

@@ -132,17 +132,30 @@ def cross_fit(logits: Matrix, labels: Labels, folds: NDArray[np.int32], scheme: 
         folds: int32 (rows); rows of a negative fold take no part.
         scheme: names the choose_one questions.
     """
-    probabilities = np.full(logits.shape, np.nan, dtype=np.float32)
-    decisions = np.full(logits.shape, MISSING, dtype=np.int8)
-    fitted: list[Calibration] = []
+    fitted = []
     for fold in range(int(folds.max(initial=-1)) + 1):
         others = (folds != fold) & (folds >= 0)
-        calibration = fit_calibration(logits[others], labels[others], scheme)
+        fitted.append(fit_calibration(logits[others], labels[others], scheme))
+    return calibrated_by(fitted, logits, folds)
+
+
+def calibrated_by(
+    calibrations: Sequence[Calibration], logits: Matrix, folds: NDArray[np.int32]
+) -> CrossFitted:
+    """Each fold's rows calibrated and decided as its model is served.
+
+    Args:
+        calibrations: of the folds, in order.
+        logits: held-out, float32 (rows, options).
+        folds: int32 (rows); rows of a negative fold take no part.
+    """
+    probabilities = np.full(logits.shape, np.nan, dtype=np.float32)
+    decisions = np.full(logits.shape, MISSING, dtype=np.int8)
+    for fold, calibration in enumerate(calibrations):
         inside = folds == fold
         probabilities[inside] = calibration.apply(logits[inside])
         decisions[inside] = calibration.decide(probabilities[inside])
-        fitted.append(calibration)
-    return CrossFitted(probabilities, decisions, tuple(fitted))
+    return CrossFitted(probabilities, decisions, tuple(calibrations))
 
 
 def choose_one_columns(scheme: Scheme) -> tuple[tuple[int, ...], ...]:

@@ -36,7 +36,8 @@ from models.training.wide import STRENGTHS, WideSettings, crossed_logits, fit_wi
 from models.training.wide_choice import WideChoice, choose_wide
 
 READINGS = ("model", "tfidf", "probe")
-CONTEXT_READINGS = ("without_context", "wide")
+WITHOUT_CONTEXT = "without_context"
+CONTEXT_READINGS = (WITHOUT_CONTEXT, "wide")
 """Where texts have contexts: the model without them, and the wide branch alone."""
 
 
@@ -164,7 +165,7 @@ def run_fold(
         "probe": probe_logits(material.features, data.labels, data.groups, rows, held_out, seed),
     }
     if len(material.readings) > len(READINGS):
-        logits["without_context"] = member_logits(material, weights, held_out, sums, words)
+        logits[WITHOUT_CONTEXT] = member_logits(material, weights, held_out, sums, words)
         logits["wide"] = wide_logits(wide, csr_matrix(material.counts[held_out]))
     facts = {
         "embargo": split.to_document(), "rows": len(rows), "inner_rows": len(inner.check_rows), "penalty": task.penalty,

@@ -12,6 +12,7 @@ from models.adapters.load import load_adapter
 from models.adapters.wide import MARK, context_terms, count_terms, wide_logits
 from models.data.context import EMPTY, Context
 from models.training import run
+from models.training.metrics import evaluate
 from models.training.run import train
 from models.training.wide import count_vocabulary, fit_wide
 from models.training.wide_choice import choose_wide
@@ -113,6 +114,20 @@ def test_an_adapter_reads_contexts_as_it_was_trained_to(tiny_bert, encoder, tmp_
     assert yes > no
     alone, beside = (adapter.logits(["the letter"], ("final",), contexts=c)[0] for c in (None, said[:1]))
     assert not np.isclose(alone[0, option], beside[0, option])
+    assert report["macro"]["without_context"]["f1"] == pytest.approx(
+        served_alone(adapter, texts, labels, tmp_path)
+    )
+
+
+def served_alone(adapter, texts, labels, folder):
+    """Macro-F1 of the held-out rows read without contexts, at the thresholds that the fold models are served with."""
+    folds = polars.read_ipc(folder / "out/held_out.arrow")["fold"].to_numpy()
+    read, decided = np.zeros(labels.shape, np.float32), np.zeros(labels.shape, np.int8)
+    for fold in (0, 1):
+        rows = np.flatnonzero(folds == fold)
+        read[rows] = adapter.predict([texts[row] for row in rows], f"fold{fold}")
+        decided[rows] = adapter.loaded[f"fold{fold}"].calibration.decide(read[rows])
+    return evaluate(labels, read, decided, adapter.scheme).macro["f1"]
 
 
 def test_an_adapter_that_counts_words_in_another_way_is_refused(tiny_bert, encoder, tmp_path, monkeypatch):
