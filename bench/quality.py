@@ -180,7 +180,7 @@ def on_val(
         f"val: {len(check)} texts, {len(set(groups))} cases | macro-F1 | difference of the adapter, 95 % by case"
     )
     for name, side in cut.items():
-        found = compare_sides(labels, cut["adapter"], side, groups, keys, seed=options.seed)["macro_f1"]
+        found = compare_sides(labels, cut["adapter"], side, groups, keys, seed=options.seed)["macro"]["f1"]
         result[name] = found
         low, high = found["interval"]
         print(f"  {name:32} {found['second']:.3f}  {found['difference']:+.3f} ({low:+.3f} to {high:+.3f})")

@@ -54,9 +54,9 @@ def compare_sides(
         seed, draws: of the bootstrap.
 
     Returns:
-        JSON-ready but for NaN (`models.training.metrics.plain` makes it None): rows, cells, groups, macro_f1 and
-        macro_average_precision as {first, second, difference, interval}, and options with the same, McNemar's counts and
-        p-values. always_no stands beside every accuracy.
+        JSON-ready but for NaN (`models.training.metrics.plain` makes it None): rows, cells, groups, draws, macro
+        with f1 and average_precision as {first, second, difference, interval}, and options with the same, McNemar's counts
+        and p-values. always_no stands beside every accuracy.
     """
     common = common_cells(labels, first, second)
     rows = np.flatnonzero((common != MISSING).any(axis=1))

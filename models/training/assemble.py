@@ -36,8 +36,9 @@ from models.training.calibration import (
 )
 from models.training.curves import learning_curve
 from models.training.errors import TrainingRefusedError
-from models.training.fold import WITHOUT_CONTEXT, Material, MemberResult
+from models.training.fold import WITHOUT_CONTEXT, Material
 from models.training.loss import trainable
+from models.training.member_result import MemberResult
 from models.training.members import member_tuning
 from models.training.metrics import human_f1
 from models.training.part_sample import sampling_report, without_sampling

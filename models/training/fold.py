@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.adapters.head import head_from_state, window_logits
-from models.adapters.member import Weights, read_weights, write_weights
-from models.adapters.seen import Seen, read_seen, seen_of, write_seen
+from models.adapters.member import Weights
+from models.adapters.seen import Seen, seen_of
 from models.adapters.wide import Wide, wide_logits
 from models.data.embargo import Embargo, embargo
 from models.data.folds import TooFewGroupsError, inner_split
@@ -29,6 +27,7 @@ from models.training.errors import TrainingRefusedError, TrainingStoppedError
 from models.training.fit import Fitted, Signals, fit_member
 from models.training.inputs import TrainingSet
 from models.training.linear import choose_penalty
+from models.training.member_result import MemberResult
 from models.training.part_sample import PartSample, sample_part
 from models.training.plan import INNER_SHARE
 from models.training.task import FitSettings, FitTask
@@ -71,20 +70,6 @@ class Material:
         words = csr_matrix(self.counts.multiply(~self.of_context))
         words.eliminate_zeros()  # a stored zero would have a logarithm
         return words
-
-
-@dataclass(frozen=True, slots=True)
-class MemberResult:
-    """A finished member, as kept in its checkpoint folder."""
-
-    weights: Weights
-    logits: dict[str, NDArray[np.float32]]
-    """Held-out logits by reading, float32 (held-out rows, options); empty for the final fit."""
-    seen: Seen | None
-    facts: dict[str, Any]
-    """rows, embargo, best_epoch, inner_epochs, epochs: JSON-ready."""
-    epochs: NDArray[np.float16] | None = None
-    """float16 (epochs, held-out rows, options): uncalibrated held-out logits after each epoch, from 0 on."""
 
 
 def training_rows(material: Material, mask: NDArray[np.bool_]) -> Rows:
@@ -290,30 +275,6 @@ def inner_rows(data: TrainingSet, rows: Rows, seed: int) -> Rows:
     except TooFewGroupsError:
         kept = inner_split([data.keys[row] for row in rows], INNER_SHARE, seed)
     return rows[kept]
-
-
-def write_result(folder: Path, result: MemberResult) -> None:
-    """Write a finished member into its checkpoint folder."""
-    write_weights(folder, result.weights, None)
-    np.savez(folder / "logits.npz", **result.logits)  # type: ignore[arg-type]
-    if result.epochs is not None:
-        np.savez(folder / "epochs.npz", logits=result.epochs)
-    if result.seen is not None:
-        write_seen(folder, result.seen)
-    (folder / "facts.json").write_text(json.dumps(result.facts))
-
-
-def read_result(folder: Path) -> MemberResult:
-    """Inverse of `write_result`."""
-    with np.load(folder / "logits.npz", allow_pickle=False) as arrays:
-        logits = {name: arrays[name] for name in arrays.files}
-    epochs = None
-    if (folder / "epochs.npz").exists():
-        with np.load(folder / "epochs.npz", allow_pickle=False) as arrays:
-            epochs = arrays["logits"]
-    seen = read_seen(folder) if (folder / "seen.json").exists() else None
-    facts = json.loads((folder / "facts.json").read_text())
-    return MemberResult(read_weights(folder), logits, seen, facts, epochs)
 
 
 def member_task(material: Material, name: str, rows: Rows, choice: WideChoice | None = None) -> FitTask:

@@ -25,14 +25,12 @@ from models.training.checkpoint import save_folder
 from models.training.fit import Signals
 from models.training.fold import (
     Material,
-    MemberResult,
-    read_result,
     run_final,
     run_fold,
     split_fold,
-    write_result,
 )
 from models.training.inputs import TrainingSet, read_inputs
+from models.training.member_result import MemberResult, read_result, write_result
 from models.training.members import member_material
 from models.training.memory import is_out_of_memory, refusal
 from models.training.plan import (

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from models.training.fold import Material, MemberResult
+from models.training.fold import Material
 from models.training.linear import macro_precision
+from models.training.member_result import MemberResult
 
 NESTED = (
     "Each fold's settings were chosen by its own inner split, without the rows that it holds out: the held-out score is one of search "
