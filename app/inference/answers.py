@@ -15,10 +15,23 @@ from app.inference.schemas import ClassifyAnswer, OptionReading, ReadBy, Stretch
 from models.scheme import Scheme
 
 
+NO_CONTEXTS = (
+    "This adapter also reads what stands around a text, and no `contexts` were given: it reads the texts alone, and less well "
+    "(`without_context` in its report)."
+)
+
+
 def classified(
-    document: dict[str, Any], served: Served, explanations: Sequence[Explanation | None] = ()
+    document: dict[str, Any],
+    served: Served,
+    explanations: Sequence[Explanation | None] = (),
+    *,
+    alone: bool = False,
 ) -> ClassifyAnswer:
-    """The answer of POST /classify from a worker's; `explanations`: one per text, or none at all."""
+    """The answer of POST /classify from a worker's.
+
+    explanations: one per text, or none at all; alone: whether the texts were read without what stands around them.
+    """
     model = ReadBy(
         adapter=served.id, name=served.name, digest=served.digest,
         base_model=served.base_model, corpus_id=served.corpus_id,
@@ -26,7 +39,8 @@ def classified(
     results = [_reading(result, document["thresholds"], served.scheme) for result in document["results"]]
     for result, explanation in zip(results, explanations, strict=False):
         result.explanation = explanation
-    return ClassifyAnswer(model=model, results=results)
+    warning = NO_CONTEXTS if alone and document.get("reads_context") else None
+    return ClassifyAnswer(model=model, results=results, warning=warning)
 
 
 def _reading(result: dict[str, Any], thresholds: list[float], scheme: Scheme) -> TextReading:

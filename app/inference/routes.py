@@ -63,11 +63,11 @@ async def classify(
     response.headers[TIMING] = answer.headers.get(TIMING, "")
     document = answer.json()
     if body.explain is None:
-        return classified(document, served)
+        return classified(document, served, alone=body.contexts is None)
     found = await explanations(
         workers, served, texts, document["results"], body.explain, limits.options, body.pool
     )
-    return classified(document, served, found)
+    return classified(document, served, found, alone=body.contexts is None)
 
 
 @router.post(

@@ -113,6 +113,9 @@ class ClassifyAnswer(AnswerModel):
 
     model: ReadBy
     results: list[TextReading]
+    warning: str | None = Field(
+        None, description="What makes these readings less good than the adapter's report says."
+    )
 
 
 class SummarizeBody(RequestModel):

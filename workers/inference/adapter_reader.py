@@ -44,6 +44,7 @@ class AdapterReader:
             "option_keys": list(self.adapter.option_keys),
             "thresholds": self.adapter.thresholds.tolist(),
             "members": list(self.adapter.members),
+            "reads_context": self.adapter.reads_context,
         }
 
     def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:

@@ -55,7 +55,21 @@ def test_a_text_that_cannot_be_read_does_not_harm_the_others(client, reader):
     assert results[1]["options"] == []
 
 
+def test_an_adapter_that_reads_contexts_says_when_it_was_given_none(client, reader):
+    asked = {"corpus": CORPUS, "text": "sorry"}
+    assert client.post("/classify", json=asked).json()["warning"] is None
+    reader.description["reads_context"] = True
+    assert "contexts" in client.post("/classify", json=asked).json()["warning"]
+    given = asked | {"contexts": [{"before": ["(a) The applicant"], "after": []}]}
+    assert client.post("/classify", json=given).json()["warning"] is None
+
+
 AT_FAULT = [
+    ({"corpus": CORPUS, "text": "sorry", "contexts": []}, (422, "contexts-do-not-match", "/contexts")),
+    (
+        {"corpus": CORPUS, "text": "sorry", "contexts": [{}], "explain": True},
+        (422, "explained-without-context", "/explain"),
+    ),
     ({"corpus": CORPUS}, (422, "no-texts", "/texts")),
     ({"corpus": CORPUS, "texts": []}, (422, "no-texts", "/texts")),
     ({"corpus": CORPUS, "text": "a", "texts": ["a"]}, (422, "text-and-texts", "/texts")),
