@@ -14,7 +14,6 @@ from app.inference.rules import decisions
 from app.inference.schemas import ClassifyAnswer, OptionReading, ReadBy, Stretch, TextReading
 from models.scheme import Scheme
 
-
 NO_CONTEXTS = (
     "This adapter also reads what stands around a text, and no `contexts` were given: it reads the texts alone, and less well "
     "(`without_context` in its report)."
