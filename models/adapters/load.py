@@ -105,7 +105,7 @@ class LoadedAdapter:
     @property
     def reads_context(self) -> bool:
         """Whether its wide branch reads the neighbours of a text, where they are given."""
-        return bool(self.manifest["encoder"].get("context"))
+        return bool(self.manifest.get("encoder", {}).get("context"))
 
     def predict(
         self, texts: Sequence[str], member: str = FINAL, contexts: Sequence[Context] | None = None
