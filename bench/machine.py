@@ -6,9 +6,10 @@ import os
 import platform
 import time
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from models.versions import installed
 
 PACKAGES = ("torch", "transformers", "peft", "scikit-learn", "polars", "sqlalchemy", "fastapi")
 
@@ -21,7 +22,7 @@ def describe() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": installed(PACKAGES),
         "load": [round(load, 1) for load in os.getloadavg()],
     }
 
@@ -49,14 +50,6 @@ def _seconds(call: Any) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
-
-
-def _version(package: str) -> str | None:
-    """None where it is not installed: some benchmarks run with PyTorch and transformers alone."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ import torch
 from models.adapters.head import Head, Pooling
 from models.adapters.load import FINAL, LoadedAdapter
 from models.adapters.member import Member
+from models.adapters.wide import term_counter
 from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
 from models.encoder.lora import copy_layers
@@ -57,8 +58,10 @@ def quick_adapter(
     head = _head(linear, pooling, float(wide))
     member = Member(FINAL, upper, head.eval().requires_grad_(False), branch, calibration)
     manifest = MappingProxyType({"digest": "d" * 64, "base": {"name": "tiny", "sha256": encoder.sha256}})
+    terms = vocabulary if wide else ()
+    counter = term_counter(terms) if terms else None
     return LoadedAdapter(
-        manifest, scheme, encoder, depth, pooled, MAX_TOKENS, vocabulary if wide else (), {FINAL: member}, {}
+        manifest, scheme, encoder, depth, pooled, MAX_TOKENS, terms, counter, {FINAL: member}, {}
     )
 
 

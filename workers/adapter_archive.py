@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from app.adapters.archive import unpack
-from app.blobs import BlobStore
+from app.adapters.archive import pack, unpack
+from app.blobs import Blob, BlobStore
 from app.http.problems import Problem
-from models.adapters.folder import AdapterInvalidError
+from app.settings import get_settings
+from models.adapters.folder import AdapterInvalidError, read_manifest
+from workers.job_context import JobContext, JobFailed
 
 LARGEST_ADAPTER = 8 << 30
 """Bytes that an unpacked adapter may take."""
+
+
+def packed(context: JobContext, folder: Path) -> tuple[dict[str, Any], dict[str, Any], Blob]:
+    """A finished adapter folder put into the blob store as a tar: its manifest, its report, its blob."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    archive = context.work_dir / "adapter.tar"
+    pack(folder, archive)
+    return manifest, report, context.blobs.put_file(archive)
+
+
+def adapter_folder(context: JobContext, digest: str) -> tuple[Path, dict[str, Any]]:
+    """The unpacked folder and the manifest of an adapter that a job reads with.
+
+    Raises:
+        JobFailed: its file is gone, or it is no adapter.
+    """
+    try:
+        folder = unpacked(digest, context.blobs, get_settings().work_root / "adapters")
+        return folder, read_manifest(folder)
+    except FileNotFoundError as error:
+        raise JobFailed(
+            "adapter-missing", "The adapter's file is not in the blob store: import it again."
+        ) from error
+    except AdapterInvalidError as error:
+        raise JobFailed(error.code, str(error)) from error
 
 
 def unpacked(digest: str, blobs: BlobStore, cache: Path) -> Path:

@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from app.adapters.archive import pack
 from app.adapters.queries import NewAdapter, register_adapter
 from app.blobs import sync_path
 from app.corpora.queries import drop_unregistered, find_corpus
@@ -21,6 +20,7 @@ from app.settings import get_settings
 from app.training.generative_queries import documents_of
 from app.training.generative_rules import check_sensitive, generative_request
 from app.training.schemas import TrainJobRequest
+from workers.adapter_archive import packed
 from workers.job_context import JobContext, JobFailed, JobStopped
 from workers.train import Teller
 
@@ -103,11 +103,7 @@ def _train(context: JobContext, inputs: Path, output: Path) -> None:
 def _register(context: JobContext, request: TrainJobRequest, output: Path) -> None:
     """Blob first, then the row and the job's end in one transaction; nothing of a corpus marked sensitive meanwhile. A generative adapter is never promoted: nothing serves it by default."""
     context.progress(stage="registering", done=1, total=1)
-    manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
-    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    archive = context.work_dir / "adapter.tar"
-    pack(output, archive)
-    blob = context.blobs.put_file(archive)
+    manifest, report, blob = packed(context, output)
 
     def body(session: WriteSession) -> None:
         assert context.corpus_id is not None

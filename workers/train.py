@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.adapters.archive import pack
 from app.adapters.promoting import promote_if_better
 from app.adapters.queries import NewAdapter, about_corpus, register_adapter
 from app.adapters.rules import macro_f1
@@ -17,7 +15,7 @@ from app.corpora.annotations import load_annotations
 from app.corpora.codebook import load_codebook
 from app.corpora.queries import find_corpus
 from app.corpora.scheme_queries import scheme_version
-from app.corpora.snapshots import Snapshot, freeze, read_snapshot
+from app.corpora.snapshots import Snapshot, read_snapshot
 from app.db.session import ReadSession, WriteSession, reading
 from app.db.tables import LabelSnapshot
 from app.http.problems import Problem
@@ -29,9 +27,10 @@ from app.training.plan import selection_for
 from app.training.queries import contents
 from app.training.rules import Selection, check, chosen_scheme, human_pair
 from app.training.schemas import TrainJobRequest
-from models.data.context import Context, contexts
+from models.data.context import Context
 from models.scheme import Scheme
 from workers import host_memory
+from workers.adapter_archive import packed
 from workers.failures import memory_failure_of
 from workers.job_context import (
     JobContext,
@@ -39,7 +38,9 @@ from workers.job_context import (
     JobStopped,
     child_main,
 )
+from workers.neighbours import contexts_of
 from workers.search.refit import refit_fields
+from workers.snapshot import frozen_snapshot
 from workers.train_size import note_size
 
 
@@ -53,7 +54,8 @@ def run(context: JobContext) -> None:
 
         run_generative(context, request)
         return
-    snapshot_id = _snapshot(context)
+    given = context.params.get("refit", {}).get("snapshot_id")  # a search's trials have seen that one
+    snapshot_id = frozen_snapshot(context, given)
     inputs, output = context.work_dir / "input", context.work_dir / "adapter"
     try:
         if not inputs.exists():
@@ -65,37 +67,6 @@ def run(context: JobContext) -> None:
     except Problem as problem:
         raise JobFailed(problem.slug, problem.detail) from problem
     _register(context, request, snapshot_id, output, teller)
-
-
-def _snapshot(context: JobContext) -> str:
-    """The label snapshot that this job names: frozen once, kept by its first checkpoint."""
-    if context.checkpoint is not None:
-        return str(context.checkpoint["snapshot_id"])
-
-    def body(session: WriteSession) -> str:
-        assert context.corpus_id is not None
-        given = context.params.get("refit", {}).get("snapshot_id")  # a search's trials have seen that one
-        snapshot = (
-            session.get_one(LabelSnapshot, given)
-            if given
-            else freeze(session, context.corpus_id, context.blobs)
-        )
-        context.emit(
-            "snapshot",
-            {
-                "snapshot_id": snapshot.id,
-                "texts": snapshot.text_count,
-                "cells": snapshot.cell_count,
-                "ties": snapshot.tie_count,
-            },
-        )
-        context.save_checkpoint({"snapshot_id": snapshot.id}, session)
-        return snapshot.id
-
-    try:
-        return context.transaction(body)
-    except Problem as problem:
-        raise JobFailed(problem.slug, problem.detail) from problem
 
 
 def training_input(
@@ -138,7 +109,7 @@ def training_input(
         labels=selection.labels,
         corpus_groups=frozen.groups,
         human_pair=_human_pair(session, row.corpus_id, request, scheme, frozen, selection),
-        contexts=_contexts(session, frozen, selection) if _reads_context(context, request) else None,
+        contexts=_contexts(frozen, selection) if _reads_context(context, request) else None,
         about=about_corpus(session, row.corpus_id, snapshot_id),
     )
 
@@ -148,17 +119,11 @@ def _reads_context(context: JobContext, request: TrainJobRequest) -> bool:
     return bool(request.context) or "refit" in context.params or "search_id" in context.params
 
 
-def _contexts(session: ReadSession, frozen: Snapshot, selection: Selection) -> list[Context]:
-    """What stands around each row: neighbours are all texts of its group, labelled or not."""
+def _contexts(frozen: Snapshot, selection: Selection) -> list[Context]:
+    """What stands around each row."""
     wanted = {frozen.groups[row] for row in selection.rows}
-    around = [place for place, group in enumerate(frozen.groups) if group in wanted]
-    versions = frozen.text_version_ids[around]
-    texts = contents(session, versions)
-    found = contexts(
-        [texts[number] for number in versions.tolist()], [frozen.groups[place] for place in around]
-    )
-    context_of = dict(zip(around, found, strict=True))
-    return [context_of[row] for row in selection.rows.tolist()]
+    around = contexts_of(frozen.text_version_ids, frozen.groups, wanted)
+    return [around[number] for number in frozen.text_version_ids[selection.rows].tolist()]
 
 
 def _human_pair(
@@ -263,11 +228,7 @@ def _register(
 ) -> None:
     """Blob first, then row, promotion and the job's end in one transaction."""
     context.progress(stage="registering", done=1, total=1)
-    manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
-    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    archive = context.work_dir / "adapter.tar"
-    pack(output, archive)
-    blob = context.blobs.put_file(archive)
+    manifest, report, blob = packed(context, output)
 
     def body(session: WriteSession) -> None:
         assert context.corpus_id is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from app.settings import Settings, get_settings
 from app.training.estimate_schemas import EstimateAnswer, MeasuredAnswer
 from app.training.schemas import TrainJobRequest
 from models.training.estimate import DEFAULT_TRUNK_BYTES, Measured, Size, estimate, tokens_of
+from models.versions import installed
 
 GOOD_FOR = "24 hours"
 """How long a measurement is used again."""
@@ -51,13 +51,7 @@ def asked_for(body: TrainJobRequest, settings: Settings) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that speed depends on, as installed here; empty ones where they are not."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed(_PACKAGES)
 
 
 def newest(session: AnySession, corpus_id: str, asked: Mapping[str, Any]) -> Measurement | None:

@@ -119,6 +119,21 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
     return sha256(canonical.encode()).hexdigest()
 
 
+def published(output: Path, digest: str) -> dict[str, Any] | None:
+    """The manifest of the adapter that an earlier call on the same input has published, None where there is none.
+
+    Raises:
+        FileExistsError: the folder holds anything else.
+    """
+    if not output.exists() or not any(output.iterdir()):
+        return None
+    if (output / MANIFEST).is_file():
+        manifest = verify(output)
+        if manifest.get("input_digest") == digest:
+            return manifest
+    raise FileExistsError(f"{output} is not empty; name another output folder or empty it")
+
+
 def _file_digest(path: Path) -> str:
     digest = sha256()
     with path.open("rb") as opened:

@@ -17,7 +17,7 @@ from models.adapters.folder import AdapterInvalidError, read_manifest
 from models.adapters.head import head_logits, window_logits
 from models.adapters.member import Member, member_folder, read_calibration, read_weights, ready_member
 from models.adapters.seen import Seen, read_seen, unseen
-from models.adapters.wide import TOKENS, count_terms, wide_logits
+from models.adapters.wide import TOKENS, TermCounter, term_counter, wide_logits
 from models.data.context import Context
 from models.data.near_duplicates import Signatures
 from models.encoder.forward import trunk_batches
@@ -65,6 +65,8 @@ class LoadedAdapter:
     pooled: tuple[int, ...]
     max_tokens: int
     vocabulary: tuple[str, ...]
+    counter: TermCounter | None
+    """Of the vocabulary; None where it is empty."""
     loaded: Mapping[str, Member]
     seen: Mapping[str, Seen]
 
@@ -217,7 +219,11 @@ class LoadedAdapter:
         self, texts: Sequence[str], members: Sequence[Member], contexts: Sequence[Context] | None = None
     ) -> csr_matrix | None:
         wanted = any(member.wide is not None for member in members)
-        return count_terms(texts, self.vocabulary, contexts) if wanted else None
+        if not wanted:
+            return None
+        if self.counter is None:
+            return csr_matrix((len(texts), 0), dtype=np.float32)
+        return self.counter.count(texts, contexts)
 
 
 def wide_part(member: Member, counts: csr_matrix | None) -> NDArray[np.float32] | None:
@@ -267,6 +273,7 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
         )
         for name, place in ((name, member_folder(root, name)) for name in names)
     }
+    vocabulary = read_vocabulary(root)
     return LoadedAdapter(
         manifest=manifest,
         scheme=Scheme.from_document(manifest["scheme"]),
@@ -274,7 +281,8 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
         depth=reading["depth"],
         pooled=tuple(reading["pooled"]),
         max_tokens=reading["max_tokens"],
-        vocabulary=read_vocabulary(root),
+        vocabulary=vocabulary,
+        counter=term_counter(vocabulary) if vocabulary else None,
         loaded=loaded,
         seen={name: read_seen(member_folder(root, name)) for name in names if name != FINAL},
     )

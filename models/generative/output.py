@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from models.adapters.folder import MANIFEST, finish, publish, verify
+from models.adapters.folder import finish, publish
 from models.generative.causal import hidden_states
 from models.generative.inputs import Documents
 from models.generative.load import Base, output_layer
 from models.generative.lora import write_lora
 from models.generative.request import PREFIXES
-from models.training.errors import TrainingRefusedError
+from models.training.reload import fresh_process
+from models.versions import installed
 
 _PACKAGES = ("remand", "torch", "transformers", "peft", "numpy", "tokenizers", "bitsandbytes", "rouge-score")
 _CHECK_SECONDS = 1800
@@ -76,21 +74,6 @@ def reading_of(given: Documents, block_tokens: int) -> dict[str, Any]:
     }
 
 
-def published(output: Path, digest: str) -> dict[str, Any] | None:
-    """The manifest of the adapter that an earlier call on the same input has published; None where there is none.
-
-    Raises:
-        FileExistsError: the folder holds anything else.
-    """
-    if not output.exists() or not any(output.iterdir()):
-        return None
-    if (output / MANIFEST).is_file():
-        manifest = verify(output)
-        if manifest.get("input_digest") == digest:
-            return manifest
-    raise FileExistsError(f"{output} is not empty; name another output folder or empty it")
-
-
 def deliver(draft: Path, output: Path, base: Base, work: Path) -> float:
     """Check a written adapter in a fresh process and publish it; the largest difference of a logit."""
     difference = reload_check(draft, base, work)
@@ -109,36 +92,19 @@ def reload_check(folder: Path, base: Base, work: Path) -> float:
     expected = work / "reload.npz"
     np.savez(expected, ids=ids, logits=_logits(base, ids))
     four_bit = bool(getattr(base.model, "is_loaded_in_4bit", False))
-    command = [
-        sys.executable, "-m", "models.generative.verify", str(folder), "--base", str(base.path),
-        "--expected", str(expected), "--device", str(base.device), "--dtype", str(base.dtype).removeprefix("torch."),
-        *(["--four-bit"] if four_bit else []),
+    arguments = [
+        str(folder), "--base", str(base.path), "--expected", str(expected), "--device", str(base.device),
+        "--dtype", str(base.dtype).removeprefix("torch."), *(["--four-bit"] if four_bit else []),
     ]  # fmt: skip
-    root = Path(__file__).parents[2]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, cwd=root
-        )
+        return fresh_process("models.generative.verify", arguments, _CHECK_SECONDS)
     finally:
         expected.unlink()
-    if done.returncode != 0:
-        raise TrainingRefusedError(
-            "reload-check-failed",
-            "adapter",
-            f"the adapter failed its reload check: {done.stderr.strip()[-500:]}",
-        )
-    return float(json.loads(done.stdout.splitlines()[-1])["largest_difference"])
 
 
 def versions() -> dict[str, str]:
     """Python's and the packages' versions."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version()} | installed(_PACKAGES)
 
 
 @torch.no_grad()

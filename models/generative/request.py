@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from models.training.errors import TrainingRefusedError
-from models.training.request import Catalog
+from models.training.request import Catalog, read_model
 
 Auto = Literal["auto"]
 PREFIXES = {"document": "summarize: ", "dialogue": "Summarize the following dialogue: "}
@@ -60,18 +59,5 @@ class GenerativeRequest(BaseModel):
 
 
 def read_request(path: Path) -> GenerativeRequest:
-    """Read request.json.
-
-    Raises:
-        TrainingRefusedError: it is missing, not JSON, or a field is wrong; `field` names the first.
-    """
-    try:
-        return GenerativeRequest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise TrainingRefusedError(
-            "request-missing", path.name, f"{path.name} is missing from the input"
-        ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = ".".join(map(str, first["loc"])) or path.name
-        raise TrainingRefusedError("request-invalid", field, f"{field}: {first['msg']}") from error
+    """Read request.json; raises as `models.training.request.read_model` does."""
+    return read_model(path, GenerativeRequest)

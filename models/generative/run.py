@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.adapters.folder import published
 from models.generative.fit import Signals, fit
 from models.generative.inputs import Documents, read_documents
 from models.generative.load import Base, checkpoint_activations, load_base
 from models.generative.material import Material, make_material
-from models.generative.output import deliver, published, reading_of, write_adapter
+from models.generative.output import deliver, reading_of, write_adapter
 from models.generative.plan import Plan, keep_plan, kept_plan, make_plan
 from models.generative.report import build_report
 from models.generative.split import Split, split_documents

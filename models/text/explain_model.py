@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from models.adapters.head import Head, Pooling, window_logits
 from models.adapters.load import LoadedAdapter, wide_part
 from models.adapters.member import Member
-from models.adapters.wide import TermCounter, term_counter
 from models.data.context import Context
 from models.encoder.attention import use_products
 from models.encoder.forward import (
@@ -62,8 +61,6 @@ class Explained:
     head: Head
     """The member's, with the pooling asked for."""
     carry: Carry
-    counter: TermCounter | None
-    """Of the wide branch, None without a term."""
     context: Context | None
     """What stands around the text, for an adapter that reads it."""
 
@@ -71,9 +68,10 @@ class Explained:
         """Term counts, float32 sparse (texts, vocabulary), each text in the same context; None without a wide branch."""
         if self.member.wide is None:
             return None
-        if self.counter is None:
+        counter = self.adapter.counter
+        if counter is None:
             return csr_matrix((len(texts), 0), dtype=np.float32)
-        return self.counter.count(texts, None if self.context is None else [self.context] * len(texts))
+        return counter.count(texts, None if self.context is None else [self.context] * len(texts))
 
 
 def explained(
@@ -90,8 +88,7 @@ def explained(
     if strongest and head.pooling is not Pooling.MAX:
         head = copy.deepcopy(head)
         head.pooling = Pooling.MAX
-    counter = term_counter(adapter.vocabulary) if found.wide is not None and adapter.vocabulary else None
-    return Explained(adapter, found, head, carry, counter, context)
+    return Explained(adapter, found, head, carry, context)
 
 
 def window_sums(who: Explained, windows: Windows) -> Matrix:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +32,6 @@ from models.training.calibration import (
     fit_calibration,
 )
 from models.training.curves import learning_curve
-from models.training.errors import TrainingRefusedError
 from models.training.fold import WITHOUT_CONTEXT, Material
 from models.training.loss import trainable
 from models.training.member_result import MemberResult
@@ -43,9 +39,11 @@ from models.training.members import member_tuning
 from models.training.metrics import human_f1
 from models.training.part_sample import sampling_report, without_sampling
 from models.training.plan import Plan, window_tokens
+from models.training.reload import fresh_process
 from models.training.report import MODEL, Reading, build_report
 from models.training.report_evidence import twin_section
 from models.training.wide import prune_vocabulary, wide_document
+from models.versions import installed
 
 _PACKAGES = ("remand", "torch", "transformers", "peft", "scikit-learn", "numpy", "tokenizers")
 _CHECK_TEXTS = 8
@@ -198,23 +196,14 @@ def reload_check(folder: Path, material: Material, work: Path) -> float:
     expected = work / "reload.npz"
     np.savez(expected, **noted)  # type: ignore[arg-type]
     expected.with_suffix(".json").write_text(json.dumps(texts), encoding="utf-8")
-    command = [
-        sys.executable, "-m", "models.adapters.verify", str(folder), "--base", str(material.encoder.path),
-        "--expected", str(expected), "--device", str(material.encoder.device),
+    arguments = [
+        str(folder), "--base", str(material.encoder.path), "--expected", str(expected), "--device", str(material.encoder.device),
     ]  # fmt: skip
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, cwd=root
-    )
-    for leftover in (expected, expected.with_suffix(".json")):
-        leftover.unlink()
-    if done.returncode != 0:
-        raise TrainingRefusedError(
-            "reload-check-failed",
-            "adapter",
-            f"the adapter failed its reload check: {done.stderr.strip()[-500:]}",
-        )
-    return float(json.loads(done.stdout.splitlines()[-1])["largest_difference"])
+    try:
+        return fresh_process("models.adapters.verify", arguments, _CHECK_SECONDS)
+    finally:
+        for leftover in (expected, expected.with_suffix(".json")):
+            leftover.unlink()
 
 
 def _config(material: Material, member: str) -> dict[str, Any] | None:
@@ -264,15 +253,5 @@ def _manifest(material: Material, members: list[str], *, context: bool) -> dict[
         "members": members,
         "seed": data.request.seed,
         "input_digest": data.digest,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version()} | installed(_PACKAGES),
     }
-
-
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -132,14 +132,22 @@ class TrainRequest(BaseModel):
         return scheme
 
 
+Request = TypeVar("Request", bound=BaseModel)
+
+
 def read_request(path: Path) -> TrainRequest:
-    """Read request.json.
+    """Read request.json; raises as `read_model` does."""
+    return read_model(path, TrainRequest)
+
+
+def read_model(path: Path, model: type[Request]) -> Request:
+    """Read a request of some kind.
 
     Raises:
         TrainingRefusedError: it is missing, not JSON, or a field is wrong; `field` names the first.
     """
     try:
-        return TrainRequest.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise TrainingRefusedError(
             "request-missing", path.name, f"{path.name} is missing from the input"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.adapters.folder import MANIFEST, publish, verify
+from models.adapters.folder import publish, published
 from models.adapters.wide import context_terms
 from models.data.folds import assign_folds
 from models.data.near_duplicates import content_digests, signatures
@@ -128,21 +128,6 @@ def _train(
         reload_difference=difference, seconds=round(time.monotonic() - began, 1),
     )  # fmt: skip
     return manifest
-
-
-def published(output: Path, digest: str) -> dict[str, Any] | None:
-    """The manifest of the adapter that an earlier call on the same input has published, None where there is none.
-
-    Raises:
-        FileExistsError: the folder holds anything else.
-    """
-    if not output.exists() or not any(output.iterdir()):
-        return None
-    if (output / MANIFEST).is_file():
-        manifest = verify(output)
-        if manifest.get("input_digest") == digest:
-            return manifest
-    raise FileExistsError(f"{output} is not empty; name another output folder or empty it")
 
 
 def _deliver(draft: Path, output: Path, material: Material, work: Path, progress: Progress) -> float:

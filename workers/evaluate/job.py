@@ -10,15 +10,15 @@ from typing import Any
 from app.db.session import WriteSession, reading
 from app.db.tables import Adapter, Evaluation
 from app.settings import get_settings
-from models.adapters.folder import AdapterInvalidError, read_manifest
 from models.evaluation.energy import energy_since, start_meter
 from models.evaluation.paired import Side
-from workers.adapter_archive import unpacked
+from workers.adapter_archive import adapter_folder
 from workers.evaluate.document import Part, document_of
 from workers.evaluate.readers import Readers, readers_of
 from workers.evaluate.reading import Bases, load, read_adapter, read_untrained
-from workers.evaluate.scope import Scope, asked_for, frozen_snapshot, scope_of
+from workers.evaluate.scope import Scope, asked_for, scope_of
 from workers.job_context import JobContext, JobFailed
+from workers.snapshot import frozen_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,7 @@ def _adapter(context: JobContext, adapter_id: str | None) -> _Found | None:
         row = session.get(Adapter, adapter_id)
     if row is None:
         raise JobFailed("adapter-gone", f"The adapter {adapter_id} was deleted before the job ran.")
-    try:
-        folder = unpacked(row.blob_digest, context.blobs, get_settings().work_root / "adapters")
-        return _Found(row, folder, read_manifest(folder))
-    except FileNotFoundError as error:
-        raise JobFailed(
-            "adapter-missing", "The adapter's file is not in the blob store: import it again."
-        ) from error
-    except AdapterInvalidError as error:
-        raise JobFailed(error.code, str(error)) from error
+    return _Found(row, *adapter_folder(context, row.blob_digest))
 
 
 def _subjects(context: JobContext, main: _Found | None, other: _Found | None) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from models.evaluation.paired import Side
 from models.scheme import MISSING, Labels, Scheme
 from models.training.baselines import untrained_logits
 from models.training.calibration import cross_fit
-from workers.evaluate.neighbours import contexts_of
 from workers.evaluate.readers import Readers
 from workers.evaluate.scope import Scope
 from workers.job_context import JobContext, JobFailed, JobStopped
+from workers.neighbours import contexts_of
 from workers.relabel.contents import contents_of
 
 CHUNK = 256
@@ -68,7 +68,9 @@ def read_adapter(
     shape = (len(scope.keys), len(options))
     probabilities = np.full(shape, np.nan, dtype=np.float32)
     thresholds = np.full(shape, np.nan, dtype=np.float32)
-    around = contexts_of(scope) if adapter.reads_context else None
+    around = None
+    if adapter.reads_context:
+        around = contexts_of(scope.corpus_versions, scope.corpus_groups, set(scope.groups))
     shipped = np.stack([adapter.loaded[member].calibration.thresholds for member in readers.members])
     for used in np.unique(readers.uses[readers.held_out], axis=0):
         rows = np.flatnonzero((readers.uses == used).all(axis=1))

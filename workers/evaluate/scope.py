@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from app.corpora.queries import find_corpus
 from app.corpora.scheme_queries import scheme_version
-from app.corpora.snapshots import Snapshot, freeze, read_snapshot
+from app.corpora.snapshots import Snapshot, read_snapshot
 from app.corpora.text_queries import get_sample
-from app.db.session import WriteSession, reading
+from app.db.session import reading
 from app.db.tables import LabelSnapshot
 from app.http.problems import Problem
 from app.relabelling.rules import common_scheme
@@ -47,32 +47,6 @@ class Scope:
     """… and their groups of now: a text that was trained on makes its group familiar, however it was grouped then."""
     corpus_versions: NDArray[np.int64]
     """Their text versions."""
-
-
-def frozen_snapshot(context: JobContext) -> str:
-    """The label snapshot that this job names: frozen once, kept by its first checkpoint."""
-    if context.checkpoint is not None:
-        return str(context.checkpoint["snapshot_id"])
-
-    def body(session: WriteSession) -> str:
-        assert context.corpus_id is not None
-        snapshot = freeze(session, context.corpus_id, context.blobs)
-        context.emit(
-            "snapshot",
-            {
-                "snapshot_id": snapshot.id,
-                "texts": snapshot.text_count,
-                "cells": snapshot.cell_count,
-                "ties": snapshot.tie_count,
-            },
-        )
-        context.save_checkpoint({"snapshot_id": snapshot.id}, session)
-        return snapshot.id
-
-    try:
-        return context.transaction(body)
-    except Problem as problem:
-        raise JobFailed(problem.slug, problem.detail) from problem
 
 
 def scope_of(context: JobContext, snapshot_id: str, option_keys: list[str] | None) -> Scope:

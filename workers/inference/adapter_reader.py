@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adapters.load import LoadedAdapter, wide_part
-from models.adapters.wide import TermCounter, term_counter
 from models.data.context import Context
 from models.encoder.tuning import own_bytes
 from workers.inference.base_reader import embeddings_of, token_windows
@@ -32,7 +31,6 @@ class AdapterReader:
     adapter: LoadedAdapter
     blob_digest: str
     size: int
-    words: TermCounter | None
 
     @property
     def description(self) -> dict[str, Any]:
@@ -125,7 +123,7 @@ class AdapterReader:
     ) -> dict[str, dict[int, NDArray[np.float32]]]:
         names = {name for members in members_of for name in members}
         found: dict[str, dict[int, NDArray[np.float32]]] = {name: {} for name in names}
-        counts = None if self.words is None else self.words.count(texts, contexts)
+        counts = None if self.adapter.counter is None else self.adapter.counter.count(texts, contexts)
         for name in names:
             rows = [text for text, members in enumerate(members_of) if name in members]
             logits = wide_part(self.adapter.loaded[name], None if counts is None else counts[rows])
@@ -136,8 +134,7 @@ class AdapterReader:
 
 def adapter_reader(adapter: LoadedAdapter, blob_digest: str) -> AdapterReader:
     """An adapter made ready to serve."""
-    words = term_counter(adapter.vocabulary) if adapter.vocabulary else None
-    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter), words)
+    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter))
 
 
 def adapter_bytes(adapter: LoadedAdapter) -> int:

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 
 from app.db.session import reading
-from models.data.context import Context, contexts
-from workers.relabel.frozen import Run
 
 _BATCH = 2048
 
@@ -25,12 +23,6 @@ def contents_of(version_ids: NDArray[np.int64] | Sequence[int]) -> list[str]:
     if missing:
         raise LookupError(f"{len(missing)} text versions of the frozen list are gone")
     return [found[number] for number in ids]
-
-
-def run_contexts(run: Run) -> list[Context]:
-    """What stands around every text of a run: neighbours are texts of its group, in the corpus's order."""
-    contents = [content for part in batches(run.texts.text_version_ids) for content in part]
-    return contexts(contents, run.texts.groups)
 
 
 def batches(version_ids: NDArray[np.int64], size: int = _BATCH) -> Iterator[list[str]]:

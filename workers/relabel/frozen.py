@@ -15,9 +15,8 @@ from app.db.session import WriteSession, reading
 from app.db.tables import Adapter, LabelSnapshot, RelabelRun
 from app.http.problems import Problem
 from app.ids import new_id
-from app.settings import get_settings
-from models.adapters.folder import AdapterInvalidError, read_manifest
-from workers.adapter_archive import unpacked
+from models.adapters.folder import read_manifest
+from workers.adapter_archive import adapter_folder
 from workers.job_context import JobContext, JobFailed
 
 FINAL = "final"
@@ -129,15 +128,7 @@ def _lengths(session, version_ids: NDArray[np.int64]) -> NDArray[np.int64]:  # t
 
 
 def _files(job: JobContext, adapter: Adapter) -> AdapterFiles:
-    try:
-        folder = unpacked(adapter.blob_digest, job.blobs, get_settings().work_root / "adapters")
-        manifest = read_manifest(folder)
-    except FileNotFoundError as error:
-        raise JobFailed(
-            "adapter-missing", "The adapter's file is not in the blob store: import it again."
-        ) from error
-    except AdapterInvalidError as error:
-        raise JobFailed(error.code, str(error)) from error
+    folder, manifest = adapter_folder(job, adapter.blob_digest)
     return AdapterFiles(
         blob_digest=adapter.blob_digest,
         base_name=manifest["base"]["name"],

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.settings import get_settings
+from models.data.context import Context
 from workers.job_context import JobContext, JobStopped
+from workers.neighbours import contexts_of
 from workers.relabel.bulk import PATIENCE_SECONDS, BulkWorkers
-from workers.relabel.contents import run_contexts
 from workers.relabel.embeddings import EmbeddingStore
 from workers.relabel.frozen import Run, start_or_resume
 from workers.relabel.members import Assignment, assign, signed_texts
@@ -60,8 +61,15 @@ async def _predict(job: JobContext, found: Run, assignment: Assignment, embeddin
     workers = BulkWorkers(
         settings.inference_urls, settings.inference_token.get_secret_value(), PATIENCE_SECONDS
     )
-    around = await asyncio.to_thread(run_contexts, found) if found.adapter.reads_context else None
+    around = await asyncio.to_thread(_contexts, found) if found.adapter.reads_context else None
     try:
         await predict(job, found, assignment, embeddings, workers, around)
     finally:
         await workers.close()
+
+
+def _contexts(run: Run) -> list[Context]:
+    """What stands around every text of the run."""
+    versions, groups = run.texts.text_version_ids, run.texts.groups
+    around = contexts_of(versions, groups, set(groups))
+    return [around[number] for number in versions.tolist()]

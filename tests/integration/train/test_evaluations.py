@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,8 @@ from tests.integration.review_corpus import Built
 from tests.small_corpus import letters
 from workers.evaluate import reading as evaluate_reading
 from workers.evaluate.job import run as evaluate_run
-from workers.evaluate.neighbours import contexts_of
 from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
+from workers.neighbours import contexts_of
 from workers.stopping import StopFlag
 from workers.train import run as train_run
 
@@ -303,10 +302,7 @@ def test_an_adapter_that_reads_neighbours_gets_those_of_the_whole_corpus(corpus:
     """The letters of a case are two; only the first is evaluated, and the second still stands after it."""
     found = letters(4)
     versions = np.array([corpus.versions[letter.key] for letter in found])
-    scope: Any = SimpleNamespace(
-        groups=[found[0].case], corpus_groups=[letter.case for letter in found], corpus_versions=versions
-    )
-    around = contexts_of(scope)
+    around = contexts_of(versions, [letter.case for letter in found], {found[0].case})
     assert set(around) == set(versions[:2].tolist())
     first = around[int(versions[0])]
     assert (first.before, first.after) == ("", " ".join(found[1].content.split()[:16]))
