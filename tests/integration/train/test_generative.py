@@ -21,7 +21,7 @@ from tests.document_sets import read, upload
 from tests.integration.review_corpus import add_text, build_corpus
 from tests.small_corpus import TWO_ARGUMENTS
 from tests.tiny_decoder import judgments, make_decoder
-from workers import generative
+from workers import adapter_archive
 from workers.adapter_archive import unpacked
 from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
 from workers.stopping import StopFlag
@@ -183,7 +183,7 @@ def test_a_corpus_that_became_sensitive_while_its_job_trained_gets_no_adapter(
 ) -> None:
     body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": {"document_set": documents(client, engine, 3)}}  # fmt: skip
     job_id = client.post("/train-jobs", json=body).json()["id"]
-    pack = generative.pack
+    pack = adapter_archive.pack
 
     def marked_meanwhile(*given: Any) -> None:
         pack(*given)
@@ -191,7 +191,7 @@ def test_a_corpus_that_became_sensitive_while_its_job_trained_gets_no_adapter(
         change = {"name": "judgments", "sensitive": True}
         assert client.put("/corpora/judgments", json=change, headers={"If-Match": etag}).status_code == 200
 
-    monkeypatch.setattr(generative, "pack", marked_meanwhile)
+    monkeypatch.setattr(adapter_archive, "pack", marked_meanwhile)
     assert attempt(engine, job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", "corpus-sensitive")
