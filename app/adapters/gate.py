@@ -61,11 +61,19 @@ def run_checks(
     checks = [_baselines(report)]
     if rules.options:
         checks.append(_against_tfidf(report, rules.margin))
+    if not held_out_honestly(report):
+        checks.append(_too_good(present))
     if present is not None:
         checks += [_no_option_lacking(present), _macro(report, present)]
         if rules.options:
             checks.append(_against_promoted(present, rules.margin))
     return tuple(checks)
+
+
+def held_out_honestly(report: Mapping[str, Any]) -> bool:
+    """Whether held-out scores owe nothing to rows that settings were chosen by: True unless a search with `nested: false` chose them."""
+    search = report.get("search")
+    return not (isinstance(search, Mapping) and search.get("nested") is False)
 
 
 def passed(checks: Sequence[Check]) -> bool:
@@ -132,6 +140,25 @@ def _worse(f1: Mapping[str, Any], margin: float) -> bool:
     return difference is not None and difference < -margin and within is not None and within[1] < 0
 
 
+def _too_good(present: Present | None) -> Check:
+    """Of an adapter whose settings were chosen by rows that it is scored on: it does not take the place of one that was scored honestly."""
+    why = (
+        "Its settings come of a search that was not nested and chose by rows that folds hold out, so its held-out scores are a little "
+        "too good"
+    )
+    if present is None:
+        return Check(
+            "honest-score", None, f"{why}; there is no promoted adapter that this would be unfair to."
+        )
+    if not held_out_honestly(present.report):
+        return Check("honest-score", True, f"{why}; so are the promoted adapter's, for the same reason.")
+    words = (
+        f"{why}, those of the promoted adapter are not. It takes that place by itself only with a nested search; or evaluate both on "
+        "texts that neither was trained on, and promote it by hand with an override."
+    )
+    return Check("honest-score", False, words)
+
+
 def _no_option_lacking(present: Present) -> Check:
     if not present.lacking:
         return Check("no-option-lacking", True, "It answers every option that the promoted adapter answers.")
@@ -148,7 +175,9 @@ def _macro(report: Mapping[str, Any], present: Present) -> Check:
         words = (
             f"Held-out macro-F1 is {new:.3f}, that of the promoted adapter is {old:.3f}, on the same cells."
         )
-        return Check("macro-against-promoted", found["difference"] >= 0, words, dict(found))
+        return Check(
+            "macro-against-promoted", found["difference"] >= 0, words + _unfair(report, present), dict(found)
+        )
     new, old = (_macro_f1(part) for part in (report, present.report))
     if new is None or old is None:
         words = "Not checked: there is no macro-F1 of both on any rows."
@@ -156,7 +185,15 @@ def _macro(report: Mapping[str, Any], present: Present) -> Check:
     words = (
         f"Held-out macro-F1 is {new:.3f}, that of the promoted adapter is {old:.3f}, each on its own rows."
     )
-    return Check("macro-against-promoted", new >= old, words, {"first": new, "second": old})
+    numbers = {"first": new, "second": old}
+    return Check("macro-against-promoted", new >= old, words + _unfair(report, present), numbers)
+
+
+def _unfair(report: Mapping[str, Any], present: Present) -> str:
+    """What is said where the promoted adapter's score, and not the new one's, is too good."""
+    if held_out_honestly(present.report) or not held_out_honestly(report):
+        return ""
+    return " The latter is a little too good, because its search was not nested."
 
 
 def _macro_f1(report: Mapping[str, Any]) -> float | None:

@@ -84,3 +84,34 @@ def test_what_cannot_be_checked_is_said_and_holds_nobody_back() -> None:
 
 def test_a_report_that_shows_nothing_does_not_pass() -> None:
     assert by_name(run_checks({}, None)) == {"beats-baselines": False, "options-against-tfidf": None}
+
+
+LUCKY = GOOD | {"macro": {"model": {"f1": 0.9}}, "search": {"nested": False}}
+HONEST = GOOD | {"search": {"nested": True}}
+
+
+@pytest.mark.parametrize("present", [GOOD, HONEST])
+def test_a_score_that_is_too_good_takes_no_honest_one_s_place(present: dict[str, Any]) -> None:
+    decision = promotion(LUCKY, Present(present))
+    assert not decision.promoted
+    assert [check.name for check in decision.checks if check.passed is False] == ["honest-score"]
+    assert "search that was not nested" in decision.reason
+    assert "override" in decision.reason
+    assert promotion(HONEST | {"macro": {"model": {"f1": 0.9}}}, Present(present)).promoted
+
+
+def test_a_score_that_is_too_good_is_said_where_nobody_suffers_from_it() -> None:
+    first = promotion(LUCKY)
+    assert first.promoted
+    assert by_name(first.checks)["honest-score"] is None
+    second = promotion(LUCKY, Present(LUCKY))
+    assert second.promoted
+    assert by_name(second.checks)["honest-score"]
+    assert all("a little too good" in decision.reason for decision in (first, second))
+
+
+def test_against_a_score_that_is_too_good_the_gate_says_so() -> None:
+    decision = promotion(HONEST, Present(LUCKY))
+    assert not decision.promoted
+    assert "The latter is a little too good" in decision.reason
+    assert "honest-score" not in by_name(decision.checks)
