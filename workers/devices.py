@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +23,7 @@ log = structlog.get_logger("remand.supervise")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that this process holds. `name` is `cpu` or a number as CUDA_VISIBLE_DEVICES knows it."""
+    """A device that this process holds. `name` is `cpu`, a number as CUDA_VISIBLE_DEVICES knows it, or `cuda` (device_names)."""
 
     name: str
     lease: str
@@ -31,13 +32,21 @@ class Device:
     @property
     def environment(self) -> dict[str, str]:
         """What makes a child see this device only."""
-        return {} if self.name == "cpu" else {"CUDA_VISIBLE_DEVICES": self.name}
+        return {} if self.name in {"cpu", "cuda"} else {"CUDA_VISIBLE_DEVICES": self.name}
+
+
+def wanted_device(params: Mapping[str, Any]) -> str:
+    """What a job asks for: `auto`, `cpu` or `cuda`. A trial asks for what its search was asked for."""
+    request = params.get("request")
+    asked: Mapping[str, Any] = request if isinstance(request, Mapping) else params
+    return str(asked.get("device", "auto"))
 
 
 def device_names(settings: Settings, folder: Path = Path("/dev"), wanted: str = "auto") -> tuple[str, ...]:
     """The devices of this host, without asking torch: GPUs where there are any and they may be used, else `cpu`.
 
-    wanted: what the job asks for; a job for the CPU leaves the GPUs to others.
+    wanted: what the job asks for. A job for the CPU leaves the GPUs to others; one for a GPU never waits for the CPU: where no
+    GPU is found it has a lease of its own, `cuda`, under which it finds one that this does not know of, or says that there is none.
     """
     if "cpu" in {settings.device, wanted}:
         return ("cpu",)
@@ -51,7 +60,7 @@ def device_names(settings: Settings, folder: Path = Path("/dev"), wanted: str = 
             if re.fullmatch(r"nvidia\d+", path.name)
         ]
         found = tuple(sorted(numbers, key=int))
-    return found or ("cpu",)
+    return found or (("cuda",) if wanted == "cuda" else ("cpu",))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from app.jobs.queries import get_job
 from app.jobs.rules import LeaseLost, State
 from app.settings import Settings, get_settings
 from workers.child import Child, start_child
-from workers.devices import Device, held_device
+from workers.devices import Device, held_device, wanted_device
 from workers.endings import Ending, Watched, how_it_ended
 from workers.lease_keeper import LeaseKeeper
 from workers.places import place_for
@@ -51,7 +51,7 @@ def run_job(job_id: str) -> None:
         return
     kind = KINDS[job.kind]
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    wanted = str(job.params.get("device", "auto"))
+    wanted = wanted_device(job.params)
     with (
         place_for(kind) as free,
         held_device(settings, owner, wanted) if kind.trainer else nullcontext() as device,

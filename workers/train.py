@@ -21,7 +21,7 @@ from app.db.tables import LabelSnapshot
 from app.http.problems import Problem
 from app.jobs.rules import eta_seconds
 from app.settings import get_settings
-from app.training.base_models import catalog_document
+from app.training.base_models import catalog_document, check_device
 from app.training.folder import TrainingInput, write_training_folder
 from app.training.plan import selection_for
 from app.training.queries import contents
@@ -72,7 +72,11 @@ def run(context: JobContext) -> None:
 def training_input(
     session: ReadSession, context: JobContext, request: TrainJobRequest, snapshot_id: str
 ) -> TrainingInput:
-    """What the trainer reads: the rows and labels of a snapshot that the request asks for."""
+    """What the trainer reads: the rows and labels of a snapshot that the request asks for.
+
+    Raises Problem where this machine's settings, or the labels, do not allow the request.
+    """
+    check_device(request.device, get_settings())
     row = session.get_one(LabelSnapshot, snapshot_id)
     version = scheme_version(session, row.corpus_id, row.scheme_version)
     assert version is not None

@@ -113,7 +113,9 @@ def test_interactive_requests_overtake_an_explanation(client, server, fake):
 
     def noted_put(admission, work, windows):
         put(admission, work, windows)
-        queued.append(work.lane)  # room is kept for a request before it is tokenized: only now can it be taken
+        queued.append(
+            work.lane
+        )  # room is kept for a request before it is tokenized: only now can it be taken
 
     server.service.queue.take, server.service.queue.put = take, noted_put
     with ThreadPoolExecutor(4) as pool:
