@@ -38,7 +38,7 @@ from workers.job_context import (
     JobStopped,
     child_main,
 )
-from workers.neighbours import contexts_of
+from workers.neighbours import Surroundings
 from workers.search.refit import refit_fields
 from workers.snapshot import frozen_snapshot
 from workers.train_size import note_size
@@ -126,8 +126,8 @@ def _reads_context(context: JobContext, request: TrainJobRequest) -> bool:
 def _contexts(frozen: Snapshot, selection: Selection) -> list[Context]:
     """What stands around each row."""
     wanted = {frozen.groups[row] for row in selection.rows}
-    around = contexts_of(frozen.text_version_ids, frozen.groups, wanted)
-    return [around[number] for number in frozen.text_version_ids[selection.rows].tolist()]
+    around = Surroundings(frozen.text_version_ids, frozen.groups, wanted)
+    return around.of(frozen.text_version_ids[selection.rows])
 
 
 def _human_pair(

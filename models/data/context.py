@@ -6,10 +6,13 @@ Neighbours are texts of the same group, so a model that holds a group out has se
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
+
+from models.data.neighbourhood import Around, neighbourhood
 
 HEADINGS = 3
 """So many of the nearest short texts above."""
@@ -53,7 +56,7 @@ def context_of(before: Sequence[str], after: Sequence[str]) -> Context:
         before: texts that stand before it in its group, in order, the nearest last.
         after: texts that stand after it, the nearest first.
     """
-    short = [text for text in before if _is_heading(text)]
+    short = [text for text in before if is_heading(text)]
     return Context("\n".join(short[-HEADINGS:]), _beginning(before[-1:]), _beginning(after[:1]))
 
 
@@ -64,27 +67,22 @@ def contexts(texts: Sequence[str], groups: Sequence[str | None]) -> list[Context
         texts: all texts, those of a group in their order (other groups may stand between them).
         groups: the group of each; a text without one has no neighbours.
     """
-    found = [EMPTY] * len(texts)
-    for rows in _rows_of_groups(groups):
-        above: deque[str] = deque(maxlen=HEADINGS)
-        for place, row in enumerate(rows):
-            before = texts[rows[place - 1]] if place else ""
-            after = texts[rows[place + 1]] if place + 1 < len(rows) else ""
-            found[row] = Context("\n".join(above), _beginning([before]), _beginning([after]))
-            if _is_heading(texts[row]):
-                above.append(texts[row])
-    return found
+    placed = neighbourhood(groups, np.array([is_heading(text) for text in texts], dtype=np.bool_))
+    return [context_at(placed.around(row, HEADINGS), texts) for row in range(len(texts))]
 
 
-def _rows_of_groups(groups: Sequence[str | None]) -> list[list[int]]:
-    rows: dict[str, list[int]] = {}
-    for row, group in enumerate(groups):
-        if group is not None:
-            rows.setdefault(group, []).append(row)
-    return list(rows.values())
+def context_at(around: Around, texts: Sequence[str] | Mapping[int, str]) -> Context:
+    """The context of a text whose neighbours' places are known.
+
+    texts: contents by row, at least those of `around.rows`.
+    """
+    headings = [texts[row] for row in around.headings]
+    before, after = ([] if row is None else [texts[row]] for row in (around.before, around.after))
+    return Context("\n".join(headings), _beginning(before), _beginning(after))
 
 
-def _is_heading(text: str) -> bool:
+def is_heading(text: str) -> bool:
+    """Whether a text is short enough to be one."""
     return 0 < len(text.split(maxsplit=HEADING_WORDS)) <= HEADING_WORDS
 
 

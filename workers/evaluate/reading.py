@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from app.settings import Settings
 from app.training.base_models import catalog_document
 from models.adapters.load import LoadedAdapter, load_adapter
 from models.catalog import CatalogSettings, ModelUnavailableError, locate
-from models.data.context import Context
 from models.data.folds import TooFewGroupsError, assign_folds
 from models.encoder.forward import embed
 from models.encoder.load import Encoder, load_encoder
@@ -26,7 +25,7 @@ from models.training.calibration import cross_fit
 from workers.evaluate.readers import Readers
 from workers.evaluate.scope import Scope
 from workers.job_context import JobContext, JobFailed, JobStopped
-from workers.neighbours import contexts_of
+from workers.neighbours import Surroundings
 from workers.relabel.contents import contents_of
 
 CHUNK = 256
@@ -70,7 +69,9 @@ def read_adapter(
     thresholds = np.full(shape, np.nan, dtype=np.float32)
     around = None
     if adapter.reads_context:
-        around = contexts_of(scope.corpus_versions, scope.corpus_groups, set(scope.groups))
+        around = Surroundings(
+            scope.corpus_versions, scope.corpus_groups, set(scope.groups), partial(_look, context)
+        )
     shipped = np.stack([adapter.loaded[member].calibration.thresholds for member in readers.members])
     for used in np.unique(readers.uses[readers.held_out], axis=0):
         rows = np.flatnonzero((readers.uses == used).all(axis=1))
@@ -92,14 +93,19 @@ def read_adapter(
 def _mean(
     adapter: LoadedAdapter,
     members: list[str],
-    around: Mapping[int, Context] | None,
+    around: Surroundings | None,
     texts: list[str],
     versions: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """Mean of some members' calibrated probabilities: float32 (texts, options)."""
-    contexts = None if around is None else [around[number] for number in versions.tolist()]
+    contexts = None if around is None else around.of(versions)
     mean: NDArray[np.float32] = adapter.predict_members(texts, members, contexts=contexts).mean(axis=0)
     return mean
+
+
+def _look(context: JobContext, _done: int) -> None:
+    if context.stop_reason() is not None:
+        raise JobStopped
 
 
 def read_untrained(context: JobContext, encoder: Encoder, scope: Scope, seed: int) -> tuple[Side, str]:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.settings import get_settings
-from models.data.context import Context
 from workers.job_context import JobContext, JobStopped
-from workers.neighbours import contexts_of
+from workers.neighbours import Surroundings
 from workers.relabel.bulk import PATIENCE_SECONDS, BulkWorkers
 from workers.relabel.embeddings import EmbeddingStore
 from workers.relabel.frozen import Run, start_or_resume
@@ -61,15 +60,20 @@ async def _predict(job: JobContext, found: Run, assignment: Assignment, embeddin
     workers = BulkWorkers(
         settings.inference_urls, settings.inference_token.get_secret_value(), PATIENCE_SECONDS
     )
-    around = await asyncio.to_thread(_contexts, found) if found.adapter.reads_context else None
+    around = await asyncio.to_thread(_surroundings, job, found) if found.adapter.reads_context else None
     try:
         await predict(job, found, assignment, embeddings, workers, around)
     finally:
         await workers.close()
 
 
-def _contexts(run: Run) -> list[Context]:
+def _surroundings(job: JobContext, run: Run) -> Surroundings:
     """What stands around every text of the run."""
-    versions, groups = run.texts.text_version_ids, run.texts.groups
-    around = contexts_of(versions, groups, set(groups))
-    return [around[number] for number in versions.tolist()]
+    total = len(run.texts.text_version_ids)
+
+    def look(done: int) -> None:
+        job.progress(stage="looking for headings", done=done, total=total)
+        if job.stop_reason() is not None:
+            raise JobStopped
+
+    return Surroundings(run.texts.text_version_ids, run.texts.groups, look=look)

@@ -21,6 +21,7 @@ from app.relabelling.rules import chunk_ends
 from models.data.context import Context
 from workers.inference.wire import arrays_from_bytes
 from workers.job_context import JobContext, JobFailed, JobStopped
+from workers.neighbours import Surroundings
 from workers.relabel.bulk import BulkWorkers
 from workers.relabel.contents import contents_of
 from workers.relabel.copying import copy_rows
@@ -51,7 +52,7 @@ async def predict(
     assignment: Assignment,
     embeddings: EmbeddingStore,
     workers: BulkWorkers,
-    around: Sequence[Context] | None = None,
+    around: Surroundings | None = None,
 ) -> None:
     """Predict every text from the watermark on, then fill in embeddings that are missing.
 
@@ -63,7 +64,8 @@ async def predict(
     total, began = len(run.lengths), time.monotonic()
 
     async def read(start: int, end: int) -> Chunk:
-        contexts = None if around is None else around[start:end]
+        versions = run.texts.text_version_ids[start:end]
+        contexts = None if around is None else await asyncio.to_thread(around.of, versions)
         return await _read_chunk(run, assignment, embeddings, workers, start, end, contexts)
 
     bounds = pairwise((run.watermark, *chunk_ends(run.lengths.tolist(), run.watermark)))

@@ -28,7 +28,7 @@ from tests.small_corpus import letters
 from workers.evaluate import reading as evaluate_reading
 from workers.evaluate.job import run as evaluate_run
 from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
-from workers.neighbours import contexts_of
+from workers.neighbours import Surroundings
 from workers.stopping import StopFlag
 from workers.train import run as train_run
 
@@ -302,7 +302,6 @@ def test_an_adapter_that_reads_neighbours_gets_those_of_the_whole_corpus(corpus:
     """The letters of a case are two; only the first is evaluated, and the second still stands after it."""
     found = letters(4)
     versions = np.array([corpus.versions[letter.key] for letter in found])
-    around = contexts_of(versions, [letter.case for letter in found], {found[0].case})
-    assert set(around) == set(versions[:2].tolist())
-    first = around[int(versions[0])]
+    around = Surroundings(versions, [letter.case for letter in found], {found[0].case})
+    (first,) = around.of(versions[:1])
     assert (first.before, first.after) == ("", " ".join(found[1].content.split()[:16]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from models.data.context import EMPTY, HEADINGS, NEIGHBOUR_WORDS, Context, context_of, contexts
@@ -42,3 +44,18 @@ def test_a_document_is_read_back_and_a_wrong_one_refused():
     for wrong in ({"above": "x"}, {"before": 3}):
         with pytest.raises(ValueError, match="context"):
             Context.from_document(wrong)
+
+
+def test_every_context_is_that_of_the_texts_above_and_below_however_groups_are_interleaved():
+    rng = random.Random(3)
+    for _ in range(20):
+        texts = [
+            rng.choice(["I. Law", "(a) Facts", f"The Court {LONG}", "", f"They said {LONG}"])
+            for _ in range(60)
+        ]
+        groups = [rng.choice(["one", "two", "three", None]) for _ in texts]
+        found = contexts(texts, groups)
+        for row, (group, context) in enumerate(zip(groups, found, strict=True)):
+            mates = [other for other, name in enumerate(groups) if name == group] if group else [row]
+            above, below = ([texts[m] for m in mates if m < row], [texts[m] for m in mates if m > row])
+            assert context == context_of(above, below)
