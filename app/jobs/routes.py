@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.corpora.queries import corpus_for
@@ -22,6 +22,7 @@ from app.jobs.queries import get_job, list_jobs, request_cancel, request_pause, 
 from app.jobs.rules import is_final
 from app.jobs.schemas import JobDocument, JobState, job_document
 from app.jobs.stream import event_stream
+from app.pages.errors import wants_page
 
 JobId = Annotated[
     str, Path(max_length=40, description="Id of the job: `job_…`.", examples=["job_01k3zq5w0v8n2m4c6x7y9abc"])
@@ -34,7 +35,14 @@ LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", max_length=20, description="Number of the last event already seen."),
 ]
-
+Accept = Annotated[str, Header(description="`text/html` for a page; JSON otherwise.", max_length=1000)]
+JobPage = Callable[[Request, Principal, AnySession, Job], Response]
+_PAGE_TOO: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "As asked for by Accept.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+}
 
 _SSE_EVENT = {
     "type": "object",
@@ -49,8 +57,11 @@ _SSE_EVENT = {
 }
 
 
-def job_router(kind: str | None, prefix: str) -> APIRouter:
-    """The endpoints for one kind under its prefix, or for all kinds (kind None); pause and resume only where the kind can wait."""
+def job_router(kind: str | None, prefix: str, page: JobPage | None = None) -> APIRouter:
+    """The endpoints for one kind under its prefix, or for all kinds (kind None); pause and resume only where the kind can wait.
+
+    page: what a browser gets of one job instead of JSON.
+    """
     words = KINDS[kind].title.lower() if kind else "job"
     one = f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
     slug = prefix.strip("/").replace("-", "_")
@@ -58,9 +69,13 @@ def job_router(kind: str | None, prefix: str) -> APIRouter:
     router.get("", summary=f"List {words}s", operation_id=f"list_{slug}", responses=problems(404, 422))(
         _list(kind)
     )
-    router.get("/{job_id}", summary=f"Get {one}", operation_id=f"get_{slug}", responses=problems(404))(
-        _get(kind)
-    )
+    router.get(
+        "/{job_id}",
+        summary=f"Get {one}",
+        operation_id=f"get_{slug}",
+        response_model=JobDocument,
+        responses=problems(404) if page is None else {**_PAGE_TOO, **problems(404)},
+    )(_get(kind) if page is None else _get_or_page(kind, page))
     router.get(
         "/{job_id}/events",
         summary=f"Follow {one} as Server-Sent Events",
@@ -133,6 +148,15 @@ def _get(kind: str | None) -> Callable[..., JobDocument]:
     def job(db: ReadDB, caller: Reader, job_id: JobId) -> JobDocument:
         """How it stands, how far it is, what came out or why it failed."""
         return job_document(find_job(db, job_id, kind, caller))
+
+    return job
+
+
+def _get_or_page(kind: str | None, page: JobPage) -> Callable[..., Any]:
+    def job(request: Request, db: ReadDB, caller: Reader, job_id: JobId, accept: Accept = "*/*") -> Any:
+        """How it stands, how far it is, what came out or why it failed; a page for browsers."""
+        found = find_job(db, job_id, kind, caller)
+        return page(request, caller, db, found) if wants_page(accept) else job_document(found)
 
     return job
 

@@ -103,6 +103,39 @@ def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]], part: str,
     )
 
 
+def search_chart(trials: Sequence[tuple[int, float, bool]], label: str) -> Markup:
+    """The score of every trial by its number, and as a line the best so far.
+
+    Args:
+        trials: (number, score, whole): only whole ones, carried to the end everywhere, count for the best; the others are hollow.
+        label: what a screen reader says.
+    """
+    if not trials:
+        return Markup("")
+    last = max(number for number, _, _ in trials) or 1
+    low, high = _range([score for _, score, _ in trials])
+
+    def place(number: float, score: float) -> tuple[float, float]:
+        return number / last, (score - low) / (high - low)
+
+    best: list[tuple[float, float]] = []
+    for number, score, whole in sorted(trials):
+        if whole:
+            top = max(score, best[-1][1]) if best else score
+            best += ([(number, best[-1][1])] if best else []) + [(number, top)]
+    if best:
+        best.append((last, best[-1][1]))
+    parts = [_line([place(*point) for point in best], "b", "best so far")] if best else []
+    for number, score, whole in trials:
+        x, y = place(number, score)
+        title = f"trial {number}: {score:.3f}{'' if whole else ', not carried to the end everywhere'}"
+        mark = 'class="dot" r="3.5"' if whole else 'class="point d" r="3"'
+        parts.append(f'<circle {mark} cx="{_x(x):.1f}" cy="{_y(y):.1f}"><title>{title}</title></circle>')
+    ticks = [(step / 4, f"{low + (high - low) * step / 4:.2g}") for step in range(5)]
+    numbers = range(last + 1) if last <= 8 else sorted({round(last * step / 4) for step in range(5)})
+    return _framed([*_axes("trial", "score", [(n / last, str(n)) for n in numbers], ticks), *parts], label)
+
+
 def interval_chart(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
     """A line per row from the low to the high end of its interval, a dot at the value and a mark at what it is compared with.
 

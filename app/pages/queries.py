@@ -54,7 +54,9 @@ _SNIPPETS = text(
 )
 _ADAPTER = text(
     """SELECT a.id, a.name, a.corpus_id, a.base_model, a.report, a.beats_baselines, a.promoted_at, a.created_at, a.origin,
-        a.task, a.manifest, a.digest, a.job_id, a.snapshot_id, c.name AS corpus, c.synthetic, c.promoted_adapter_id = a.id AS promoted
+        a.task, a.manifest, a.digest, a.job_id, a.snapshot_id, c.name AS corpus, c.synthetic, c.promoted_adapter_id = a.id AS promoted,
+        (SELECT s.id FROM jobs s WHERE s.id = a.report -> 'search' ->> 'search_id' AND s.kind = 'search'
+            AND s.corpus_id IS NOT DISTINCT FROM a.corpus_id) AS search_id
     FROM adapters a LEFT JOIN corpora c ON c.id = a.corpus_id WHERE a.id = :id"""
 )
 

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from app.corpora.codebook import load_codebook
 from app.http.database import ReadDB
 from app.http.security import Reader
+from app.jobs.kinds import job_path
 from app.pages import deciding, next_texts, queries
 from app.pages.browsing import browsing
 from app.pages.render import page
@@ -28,7 +29,14 @@ PAGE_ITEMS = 25
 def corpora(request: Request, caller: Reader, db: ReadDB) -> HTMLResponse:
     """Every corpus with what the last reading of it found, and the jobs."""
     cards = queries.overview(db, caller)
-    return page(request, "corpora.html", caller, corpora=cards, jobs=queries.recent_jobs(db, caller))
+    return page(
+        request,
+        "corpora.html",
+        caller,
+        corpora=cards,
+        jobs=queries.recent_jobs(db, caller),
+        job_path=job_path,
+    )
 
 
 @router.get("/review")

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, text
 
 from app.db.session import AnySession, WriteSession
-from app.db.tables import Job, JobPart
+from app.db.tables import Job, JobEvent, JobPart
 from app.jobs.queries import create_job
 
 SCHEMA = "optuna"
@@ -61,6 +61,16 @@ def trial_page(session: AnySession, search_id: str, after: int, limit: int) -> S
         .where(JobPart.parent_id == search_id, JobPart.role == "trial", JobPart.number > after)
     )
     return [(row[0], row[1]) for row in session.execute(query.order_by(JobPart.number).limit(limit))]
+
+
+def trial_epochs(session: AnySession, trial_id: str) -> list[dict[str, Any]]:
+    """Every epoch that a trial has told of, in order; one that was read again after a restart stands there once."""
+    query = select(JobEvent.data).where(JobEvent.job_id == trial_id, JobEvent.kind == "epoch")
+    found = {
+        (data["chooser"], data["member"], data["epoch"]): data
+        for data in session.scalars(query.order_by(JobEvent.number))
+    }
+    return list(found.values())
 
 
 def make_part(

@@ -13,6 +13,7 @@ from app.http.problems import Invalid
 from app.http.security import Reader
 from app.jobs.queries import create_job
 from app.jobs.routes import JobId, find_job, job_router
+from app.pages.searching import search_page, trial_job_page
 from app.settings import Settings
 from app.training.base_models import check_base_model
 from app.training.methods import check_method
@@ -70,5 +71,5 @@ def trials(
     )
 
 
-router.include_router(job_router("search", "/searches"))
-router.include_router(job_router("trial", "/trials"))
+router.include_router(job_router("search", "/searches", search_page))
+router.include_router(job_router("trial", "/trials", trial_job_page))

@@ -14,6 +14,7 @@ from app.pages.charts import (
     learning_chart,
     precision_recall_chart,
     reliability_chart,
+    search_chart,
 )
 
 HOSTILE = '"><script>alert(1)</script> & ünï'
@@ -35,6 +36,8 @@ def charts() -> dict[str, str]:
         ),
         "reliability": reliability_chart(BINS, HOSTILE),
         "learning": learning_chart({"0": EPOCHS, HOSTILE: EPOCHS}, "held_out_accuracy", HOSTILE),
+        "search": search_chart([(0, 0.5, True), (1, 0.7, False), (2, 0.6, True), (3, 0.4, True)], HOSTILE),
+        "one trial": search_chart([(0, 0.5, False)], HOSTILE),
         "intervals": interval_chart([row, {"key": "none", "value": None}], HOSTILE),
         "differences": interval_chart(
             [row | {"value": -0.03, "interval": [-0.1, 0.02], "mark": None}], HOSTILE
@@ -84,3 +87,16 @@ def test_nothing_to_draw_is_nothing_drawn() -> None:
     assert learning_chart({"0": [{"epoch": 0}]}, "train_loss", "x") == ""
     for drawn in (precision_recall_chart({}, None, "x"), reliability_chart([], "x"), interval_chart([], "x")):
         assert ElementTree.fromstring(str(drawn)).tag == "svg"
+
+
+def test_the_best_so_far_goes_up_in_steps_and_only_by_what_was_carried_to_the_end() -> None:
+    root = ElementTree.fromstring(str(charts()["search"]))
+    (line,) = [e for e in root if e.tag == "polyline"]
+    points = [tuple(map(float, point.split(","))) for point in line.get("points", "").split()]
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+    heights = [y for _, y in points]
+    assert heights == sorted(heights, reverse=True)  # y grows downwards
+    dots = {float(e.get("cy", "0")) for e in root if e.tag == "circle" and e.get("class") == "dot"}
+    assert (len(dots), heights[-1]) == (3, min(dots))
+    assert "best so far" not in str(charts()["one trial"])
+    assert search_chart([], "x") == ""
