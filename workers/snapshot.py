@@ -44,4 +44,4 @@ def frozen_snapshot(context: JobContext, given: str | None = None) -> str:
     try:
         return context.transaction(body)
     except Problem as problem:
-        raise JobFailed(problem.slug, problem.detail) from problem
+        raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem

@@ -65,7 +65,7 @@ def run(context: JobContext) -> None:
         if not (output / "manifest.json").exists():
             _train(context, inputs, output, teller)
     except Problem as problem:
-        raise JobFailed(problem.slug, problem.detail) from problem
+        raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
     _register(context, request, snapshot_id, output, teller)
 
 

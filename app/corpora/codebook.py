@@ -56,7 +56,11 @@ def load_codebook(session: AnySession, corpus_id: str) -> Codebook:
         .limit(1)
     ).first()
     if newest is None:
-        raise Conflict("The corpus has no scheme yet: import labels or give it one first.", slug="no-scheme")
+        raise Conflict(
+            "The corpus has no scheme yet: import labels or give it one first.",
+            field="corpus",
+            slug="no-scheme",
+        )
     questions = session.execute(select(Question.key, Question.id).where(Question.corpus_id == corpus_id))
     options = session.execute(select(Option.key, Option.id).where(Option.corpus_id == corpus_id))
     return Codebook(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
+from app.corpora.codebook import load_codebook
 from app.corpora.queries import corpus_for
 from app.corpora.text_queries import get_sample
 from app.db.session import AnySession
@@ -91,6 +92,7 @@ def check_base(name: str) -> None:
 
 
 def _check_texts(db: AnySession, body: EvaluationBody, corpus: Corpus) -> None:
+    load_codebook(db, corpus.id)  # Conflict where there is none: nothing can be labelled
     if body.split is not None and not has_split(db, corpus.id, body.split):
         raise Invalid(f"No text has the given split {body.split!r}.", field="/split", slug="unknown-split")
     if body.sample is not None and get_sample(db, corpus.id, body.sample) is None:

@@ -115,7 +115,8 @@ def find_job(session: AnySession, job_id: str, kind: str | None, caller: Princip
     """The job; NotFound when there is none of this kind or the key does not reach its corpus."""
     job = get_job(session, job_id, kind)
     if job is None:
-        raise NotFound(f"There is no {kind or ''} job {job_id!r}.".replace("  ", " "), field="job_id")
+        title, prefix = (KINDS[kind].title.lower(), KINDS[kind].prefix) if kind else ("job", "/jobs")
+        raise NotFound(f"There is no {title} {job_id!r}: GET {prefix} lists them.", field="job_id")
     check_scope(caller, job.corpus_id)
     return job
 

@@ -78,7 +78,7 @@ def scope_of(context: JobContext, snapshot_id: str, option_keys: list[str] | Non
             scheme, frozen.values, frozen.external_ids, options=keys, among=among, limit=asked.get("limit"), seed=asked["seed"]
         )  # fmt: skip
     except Problem as problem:
-        raise JobFailed(problem.slug, problem.detail) from problem
+        raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
     rows = chosen.rows.tolist()
     versions = frozen.text_version_ids[chosen.rows]
     return Scope(

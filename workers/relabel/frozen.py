@@ -76,7 +76,7 @@ def start_or_resume(job: JobContext) -> Run:
     try:
         run_id, blob = job.transaction(lambda session: _ensure_run(job, session))
     except Problem as problem:
-        raise JobFailed(problem.slug, problem.detail) from problem
+        raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
     with reading() as session:
         row = session.get(RelabelRun, run_id)
         adapter = session.get(Adapter, row.adapter_id) if row else None

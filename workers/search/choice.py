@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -11,6 +11,8 @@ from app.training.search_schemas import SearchRequest
 
 FINAL = "final"
 ALL = "all"
+ENOUGH_FAILURES = 3
+"""Trials in a row that fail in the same way before no more are made, where nothing that is searched could be the reason."""
 Runs = Sequence[Mapping[str, Any]]
 """Outcomes of a trial's runs (`models.training.trial.Outcome` as JSON)."""
 
@@ -58,6 +60,20 @@ def choose(search: SearchRequest, folds: int, trials: Mapping[int, Runs]) -> dic
     final = best_of(trials, FINAL) if search.strategy == "bayesian" else best_mean(trials, names[:-1])
     chosen = {name: best for name, best in (*found.items(), (FINAL, final)) if best is not None}
     return chosen if len(chosen) == len(names) else None
+
+
+def hopeless(errors: Sequence[Mapping[str, Any]], space: Collection[str]) -> bool:
+    """Whether further trials would end as those did that are over, all of which failed: by something that none of them varies.
+
+    Args:
+        errors: of every trial that is over, in order; the last few decide.
+        space: fields that are searched.
+    """
+    if len(errors) < ENOUGH_FAILURES:
+        return False
+    found = {(error.get("code"), error.get("field")) for error in errors[-ENOUGH_FAILURES:]}
+    ((_, field), *others) = found
+    return not others and field is not None and field.lstrip("/").partition("/")[0] not in space
 
 
 def best_of(trials: Mapping[int, Runs], chooser: str) -> Chosen | None:

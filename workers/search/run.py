@@ -24,7 +24,7 @@ from app.training.search_rules import trial_count
 from app.training.search_schemas import SearchRequest
 from models.data.folds import AUTO_FOLDS
 from workers.job_context import JobContext, JobFailed, JobStopped
-from workers.search.choice import FINAL, choose, choosers, refit_settings
+from workers.search.choice import FINAL, choose, choosers, hopeless, refit_settings
 from workers.search.studies import Told, open_storage, open_study, propose, tell
 
 LOOK_SECONDS = 0.5
@@ -93,7 +93,7 @@ def _begin(context: JobContext, request: TrainJobRequest) -> None:
     try:
         context.transaction(body)
     except Problem as problem:
-        raise JobFailed(problem.slug, problem.detail) from problem
+        raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
 
 
 def _see_trials_through(search: Search) -> None:
@@ -105,7 +105,7 @@ def _see_trials_through(search: Search) -> None:
             if is_final(job.state) and number not in search.state["ended"]:
                 _hear(search, number, job)
         over = len(search.state["ended"])
-        more = len(trials) < total and not _out_of_time(search)
+        more = len(trials) < total and not _out_of_time(search) and not _hopeless(search, trials)
         if not more and over == len(trials):
             return
         search.context.progress(stage=f"trial {min(over + 1, total)} of {total}", done=over, total=total)
@@ -245,16 +245,24 @@ def _finish(search: Search, refit: Job) -> None:
 
 def _nothing_to_choose(trials: Mapping[int, Job]) -> JobFailed:
     errors = [job.error for job in trials.values() if job.error]
+    none = "No trial" if len(trials) == 1 else f"None of the {len(trials)} trials"
     first = f" The first error: {errors[0]['detail']}" if errors else ""
     return JobFailed(
         "no-trial-succeeded",
-        f"None of the {len(trials)} trials came to an end for every member, so there is nothing to choose from.{first}",
+        f"{none} came to an end for every member, so there is nothing to choose from.{first}",
+        **{"cause": errors[0]["code"], "field": errors[0].get("field")} if errors else {},
     )
 
 
 def _parts(search: Search, role: str) -> dict[int, Job]:
     with reading() as session:
         return part_jobs(session, search.context.job_id, role)
+
+
+def _hopeless(search: Search, trials: Mapping[int, Job]) -> bool:
+    over = [job for job in trials.values() if is_final(job.state)]
+    errors = [job.error for job in over if job.error is not None]
+    return len(errors) == len(over) and hopeless(errors, search.settings.space)
 
 
 def _out_of_time(search: Search) -> bool:

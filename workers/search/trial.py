@@ -44,7 +44,7 @@ def _input_folder(context: JobContext, shared: Path) -> Path:
                 with reading() as session:
                     given = training_input(session, context, request, context.params["snapshot_id"])
             except Problem as problem:
-                raise JobFailed(problem.slug, problem.detail) from problem
+                raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
             write_training_folder(folder, given)
     return folder
 

@@ -16,7 +16,7 @@ from app.db.session import reading, writing
 from app.db.tables import Job
 from app.jobs import leases
 from app.jobs.queries import events_after
-from models.encoder.load import Encoder
+from models.encoder.load import DeviceUnavailableError, Encoder
 from models.training.base import load_base
 from models.training.errors import TrainingRefusedError
 from models.training.request import TrainRequest
@@ -146,6 +146,23 @@ def test_where_no_trial_succeeds_the_search_says_why(
     assert job.error is not None
     assert job.error["code"] == "no-trial-succeeded"
     assert "no room for rank 2" in job.error["detail"]
+
+
+def test_a_search_for_a_gpu_that_is_not_there_ends_after_a_few_trials(
+    client: TestClient, corpus: Built, allowed: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_asked: Any, **_more: Any) -> Encoder:
+        raise DeviceUnavailableError("no GPU here")
+
+    monkeypatch.setattr("models.training.base.load_encoder", load)
+    search_id = post(client, allowed, RANDOM | {"trials": 50})
+    job = worker(search_id)
+    assert job.error is not None
+    assert (job.state, job.error["code"]) == ("failed", "no-trial-succeeded")
+    assert (job.error["cause"], job.error["field"]) == ("device-unavailable", "device")
+    assert 3 <= len(trials_of(client, search_id)) <= 4
+    assert client.get("/adapters").json()["items"] == []
+    assert client.get("/train-jobs").json()["items"] == []
 
 
 def test_what_a_search_made_is_cancelled_with_it(

@@ -282,6 +282,9 @@ def test_wrong_requests_are_problems_and_leave_no_job(client: TestClient, corpus
         problem = answer.json()
         found = (answer.status_code, problem["type"], problem.get("field"))
         assert found == (status, f"urn:remand:problem:{slug}", field), problem
+    client.post("/corpora", json={"name": "bare"})
+    bare = client.post("/evaluations", json={"corpus": "bare", "base": "minilm"})
+    assert (bare.status_code, bare.json()["type"]) == (409, "urn:remand:problem:no-scheme"), bare.json()
     assert client.get("/evaluations").json()["items"] == []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.training.search_schemas import SearchRequest
-from workers.search.choice import best_mean, best_of, choose, choosers, refit_settings
+from workers.search.choice import best_mean, best_of, choose, choosers, hopeless, refit_settings
 
 
 def search(strategy: str = "random", **fields: Any) -> SearchRequest:
@@ -106,3 +106,25 @@ def test_without_a_whole_trial_for_every_member_nothing_is_chosen() -> None:
     assert choose(search(), 2, {}) is None
     assert choose(search(), 2, {0: [outcome("fold0", 0.5, 1), outcome("fold1", 0.5, 1, pruned_at=1)]}) is None
     assert best_mean({0: [outcome("fold0", 0.5, 1)]}, ["fold0", "fold1"]) is None
+
+
+ABSENT = {"code": "device-unavailable", "field": "device"}
+TOO_LARGE = {"code": "training-refused", "field": "lora_rank"}
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([ABSENT] * 3, True),
+        ([ABSENT] * 2, False),
+        ([TOO_LARGE] * 9, False),  # a lower rank may do
+        ([ABSENT, ABSENT, TOO_LARGE], False),
+        ([TOO_LARGE, ABSENT, ABSENT, ABSENT], True),
+        ([{"code": "attempts-exhausted"}] * 5, False),  # nobody knows whose fault it was
+        ([{"code": "too-few-groups", "field": "/folds"}] * 3, True),
+    ],
+)
+def test_no_more_trials_are_made_where_none_could_do_better(
+    errors: list[dict[str, Any]], expected: bool
+) -> None:
+    assert hopeless(errors, {"lora_rank"}) is expected
