@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from app.adapters.queries import NewAdapter, register_adapter
-from app.blobs import sync_path
 from app.corpora.queries import drop_unregistered, find_corpus
 from app.db.session import WriteSession, reading, writing
 from app.http.problems import Problem
 from app.settings import get_settings
+from app.training.folder import write_generative_folder
 from app.training.generative_queries import documents_of
 from app.training.generative_rules import check_sensitive, generative_request
 from app.training.schemas import TrainJobRequest
 from workers.adapter_archive import packed
 from workers.job_context import JobContext, JobFailed, JobStopped
-from workers.train import Teller
-
-_COLUMNS = ("key", "content", "group", "summary")
+from workers.train import Teller, duration_of
 
 
 def run_generative(context: JobContext, request: TrainJobRequest) -> None:
     """One attempt; goes on where the last complete checkpoint was made."""
     inputs, output = context.work_dir / "input", context.work_dir / "adapter"
+    teller = Teller(context)
     try:
         _check_sensitive(context, request)
         if not inputs.exists():
             _write_input(context, request, inputs)
         if not (output / "manifest.json").exists():
-            _train(context, inputs, output)
-        _register(context, request, output)
+            _train(context, inputs, output, teller)
+        _register(context, request, output, teller)
     except Problem as problem:
         raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
 
@@ -54,20 +49,11 @@ def _write_input(context: JobContext, request: TrainJobRequest, folder: Path) ->
     assert context.corpus_id is not None
     with reading() as session:
         corpus = find_corpus(session, context.corpus_id)
-        rows = [asdict(source) for source in documents_of(session, context.blobs, corpus, request)]
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    document = generative_request(request, get_settings())
-    (partial / "request.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-    pl.DataFrame(rows, schema=dict.fromkeys(_COLUMNS, pl.String)).write_ipc(partial / "texts.arrow")
-    for path in (*partial.iterdir(), partial):
-        sync_path(path)
-    partial.rename(folder)
-    sync_path(folder.parent)
+        documents = list(documents_of(session, context.blobs, corpus, request))
+    write_generative_folder(folder, generative_request(request, get_settings()), documents)
 
 
-def _train(context: JobContext, inputs: Path, output: Path) -> None:
+def _train(context: JobContext, inputs: Path, output: Path, teller: Teller) -> None:
     """Run the trainer in this process; its events become the job's."""
     context.beat("loading")
     import torch
@@ -80,7 +66,6 @@ def _train(context: JobContext, inputs: Path, output: Path) -> None:
     if threads:
         torch.set_num_threads(threads)
     shutil.rmtree(output, ignore_errors=True)
-    teller = Teller(context)
 
     def tell(event: dict[str, Any]) -> None:
         if event["event"] == "checkpoint":
@@ -93,14 +78,15 @@ def _train(context: JobContext, inputs: Path, output: Path) -> None:
         return context.stop_reason() is not None
 
     try:
-        train(inputs, context.work_dir / "checkpoints", output, tell, should_stop)
+        with teller.training():
+            train(inputs, context.work_dir / "checkpoints", output, tell, should_stop)
     except TrainingStoppedError as stopped:
         raise JobStopped from stopped
     except (TrainingRefusedError, ModelUnavailableError) as error:
         raise JobFailed(error.code, str(error), field=getattr(error, "field", None)) from error
 
 
-def _register(context: JobContext, request: TrainJobRequest, output: Path) -> None:
+def _register(context: JobContext, request: TrainJobRequest, output: Path, teller: Teller) -> None:
     """Blob first, then the row and the job's end in one transaction; nothing of a corpus marked sensitive meanwhile. A generative adapter is never promoted: nothing serves it by default."""
     context.progress(stage="registering", done=1, total=1)
     manifest, report, blob = packed(context, output)
@@ -123,6 +109,7 @@ def _register(context: JobContext, request: TrainJobRequest, output: Path) -> No
                 "new": added,
                 "task": request.task,
                 "sentence": report["sentence"],
+                "duration": duration_of(context, report, teller, "seconds"),
                 **report["result"],
             },
         )

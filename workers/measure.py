@@ -1,11 +1,10 @@
-"""A measuring job: how fast and in how much memory this machine trains a base model, on a few texts of a corpus. `python -m workers.measure JOB FENCE`."""
+"""A measuring job: how fast and in how much memory this machine trains a base model, on a few texts or documents of a corpus. `python -m workers.measure JOB FENCE`."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import time
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,15 @@ from app.db.session import WriteSession, reading
 from app.db.tables import Measurement
 from app.settings import get_settings
 from app.training.base_models import catalog_document
-from app.training.estimates import versions
 from app.training.folder import TrainingInput, write_training_folder
+from app.training.measurements import versions
 from app.training.queries import contents
 from app.training.schemas import TrainJobRequest
+from models.generative.estimate import GenerativeMeasured
 from models.scheme import Option, Question, QuestionKind, Scheme
 from models.training.estimate import Measured
 from workers.job_context import JobContext, JobFailed, child_main
+from workers.measure_documents import measure_documents
 
 MOST_CHARACTERS = 30_000
 """Of the texts that are read: a few seconds of a small encoder's time."""
@@ -31,43 +32,53 @@ _YES = 0.3
 
 
 def run(context: JobContext) -> None:
-    """Params: asked (app.training.estimates.asked_for), options, text_version_ids."""
+    """Params: asked (what the measurement is for); of classification also options and text_version_ids."""
     import torch
 
     settings = get_settings()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     context.beat("loading")
-    inputs = context.work_dir / "input"
-    shutil.rmtree(inputs, ignore_errors=True)
-    write_training_folder(inputs, _sample(context))
-    context.beat("measuring")
-    measured = _measured(context)
-    row = _row(context, measured, "cpu" if not _on_gpu(context) else torch.cuda.get_device_name())
+    shutil.rmtree(context.work_dir / "input", ignore_errors=True)
+    row = _measured(context)
+    row.device = "cpu" if not _on_gpu(context) else torch.cuda.get_device_name()
+    shown = ("tokens_per_second", "trunk_tokens_per_second", "memory_bytes")
+    result = {name: round(getattr(row, name), 1) for name in shown} | {
+        "start_seconds": round(row.details["start_seconds"], 1)
+    }
 
     def body(session: WriteSession) -> None:
         session.add(row)
         session.flush()
-        shown = ("tokens_per_second", "trunk_tokens_per_second", "start_seconds", "memory_bytes")
-        context.succeed(session, {name: round(asdict(measured)[name], 1) for name in shown})
+        context.succeed(session, result)
 
     with context.fenced() as session:
         body(session)
 
 
-def _measured(context: JobContext) -> Measured:
+def _measured(context: JobContext) -> Measurement:
     from models.catalog import ModelUnavailableError
     from models.training.errors import TrainingRefusedError
-    from models.training.measure import measure
 
-    work = context.work_dir / "measured"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
     started = time.monotonic() - (time.time() - psutil.Process().create_time())
+    generative = context.params["asked"].get("task", "classify") != "classify"
     try:
-        return measure(context.work_dir / "input", work, started)
+        if generative:
+            return _generative_row(context, measure_documents(context, started))
+        return _row(context, _measure_texts(context, started))
     except (TrainingRefusedError, ModelUnavailableError) as error:
         raise JobFailed(error.code, str(error), field=getattr(error, "field", None)) from error
+
+
+def _measure_texts(context: JobContext, started: float) -> Measured:
+    from models.training.measure import measure
+
+    inputs, work = context.work_dir / "input", context.work_dir / "measured"
+    write_training_folder(inputs, _sample(context))
+    context.beat("measuring")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    return measure(inputs, work, started)
 
 
 def _on_gpu(context: JobContext) -> bool:
@@ -120,24 +131,44 @@ def _sample(context: JobContext) -> TrainingInput:
     )
 
 
-def _row(context: JobContext, measured: Measured, device: str) -> Measurement:
-    asked: dict[str, Any] = context.params["asked"]
-    assert context.corpus_id is not None
-    return Measurement(
-        corpus_id=context.corpus_id,
-        job_id=context.job_id,
-        host=socket.gethostname(),
-        device=device,
-        base_model=asked["base_model"],
-        method=asked["method"],
+def _row(context: JobContext, measured: Measured) -> Measurement:
+    return _measurement(
+        context,
+        measured.to_document(),
         trained_layers=measured.trained_layers,
         max_tokens=measured.max_tokens,
         tokens_per_second=measured.tokens_per_second,
         trunk_tokens_per_second=measured.trunk_tokens_per_second,
         memory_bytes=measured.memory_bytes,
+    )
+
+
+def _generative_row(context: JobContext, measured: GenerativeMeasured) -> Measurement:
+    asked = context.params["asked"]
+    return _measurement(
+        context,
+        measured.to_document(),
+        trained_layers=measured.layers,
+        max_tokens=measured.block_tokens or asked["summarize"]["max_input_tokens"],
+        tokens_per_second=measured.tokens_per_second,
+        trunk_tokens_per_second=measured.read_tokens_per_second,
+        memory_bytes=measured.memory_bytes,
+    )
+
+
+def _measurement(context: JobContext, details: dict[str, Any], **columns: Any) -> Measurement:
+    """The row to store; its device is still to be said."""
+    asked: dict[str, Any] = context.params["asked"]
+    return Measurement(
+        corpus_id=context.corpus_id,
+        job_id=context.job_id,
+        host=socket.gethostname(),
+        base_model=asked["base_model"],
+        method=asked["method"],
         asked=asked,
         versions=versions(),
-        details=measured.to_document(),
+        details=details,
+        **columns,
     )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from app.adapters.promoting import promote_if_better
 from app.adapters.queries import NewAdapter, about_corpus, register_adapter
@@ -166,13 +170,8 @@ def _train(context: JobContext, inputs: Path, output: Path, teller: Teller) -> N
     checkpoints = context.work_dir / "checkpoints"
     teller.say_if_anew(checkpoints)
     try:
-        train(
-            inputs,
-            checkpoints,
-            output,
-            teller.tell,
-            lambda: context.stop_reason() is not None,
-        )
+        with teller.training():
+            train(inputs, checkpoints, output, teller.tell, lambda: context.stop_reason() is not None)
     except TrainingStoppedError as stopped:
         raise JobStopped from stopped
     except (TrainingRefusedError, ModelUnavailableError, TooFewGroupsError) as error:
@@ -190,6 +189,20 @@ class Teller:
         self._begin: tuple[float, float] | None = None
         self.planned: dict[str, Any] = {}
         """What the trainer said of its plan."""
+        self._trained_seconds = 0.0
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """While the trainer runs."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._trained_seconds += time.monotonic() - began
+
+    def seconds_around(self) -> float:
+        """Of this process so far, its start included, outside of the trainer."""
+        return time.time() - float(psutil.Process().create_time()) - self._trained_seconds
 
     def say_if_anew(self, checkpoints: Path) -> None:
         """An event where an earlier attempt got further than this machine knows: its checkpoints lie elsewhere, or are lost."""
@@ -255,21 +268,29 @@ def _register(
                 "beats_baselines": adapter.beats_baselines,
                 "promoted": decision.promoted,
                 "promotion": decision.reason,
-                "duration": duration_of(context, report, teller.planned),
+                "duration": duration_of(context, report, teller, "estimated_seconds"),
             },
         )
 
     context.transaction(body)
 
 
-def duration_of(context: JobContext, report: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
-    """How long it took beside what was estimated: before the job (where it had been measured) and after its trunk was read."""
-    before = context.params.get("estimate") or {}
+def duration_of(
+    context: JobContext, report: dict[str, Any], teller: Teller, planned_as: str
+) -> dict[str, Any]:
+    """How long it took beside what was estimated: before the job (where it had been measured) and by the trainer's own plan.
+
+    `seconds` are the trainer's, all attempts together; `job_seconds`, which the estimate is of, have the last attempt's start
+    and end, too.
+    """
+    before, seconds = context.params.get("estimate") or {}, float(report.get("seconds") or 0.0)
     return {
-        "seconds": report.get("seconds"),
+        "seconds": seconds,
+        "job_seconds": round(seconds + teller.seconds_around(), 1),
         "estimated_seconds": before.get("seconds"),
+        "estimated_seconds_if_start_kept": before.get("seconds_if_start_kept"),
         "estimated_range": before.get("range_seconds"),
-        "planned_seconds": planned.get("estimated_seconds"),
+        "planned_seconds": teller.planned.get(planned_as),
         "peak_memory_bytes": host_memory.own_peak_bytes(),
         "estimated_memory_bytes": before.get("memory_bytes"),
     }

@@ -104,8 +104,9 @@ def state_of(found: RowMapping) -> str:
 
 
 def readable(session: AnySession, set_id: str, kind: str) -> list[dict[str, Any]]:
-    """Name and text blob of every file of a set that was read as `kind`, in the order of upload."""
+    """Name, length and text blob of every file of a set that was read as `kind`, in the order of upload."""
     query = text(
-        "SELECT id, filename, text_blob FROM document_files WHERE set_id = :id AND status = 'read' AND kind = :kind ORDER BY id"
+        "SELECT id, filename, characters, text_blob FROM document_files "
+        "WHERE set_id = :id AND status = 'read' AND kind = :kind ORDER BY id"
     )
     return [dict(row) for row in session.execute(query, {"id": set_id, "kind": kind}).mappings()]

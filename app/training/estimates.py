@@ -1,37 +1,29 @@
-"""Estimates of train jobs: a measurement of the last day is used again, a missing one is made by a job on the train queue."""
+"""Estimates of classification jobs: the arithmetic on a measurement (app.training.measurements), for the texts that would be read."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from app.db.session import AnySession, WriteSession, reading, writing
-from app.db.tables import Job, Measurement
-from app.jobs.queries import create_job, get_job
-from app.jobs.rules import State, is_final
+from app.db.session import AnySession, WriteSession, reading
+from app.db.tables import Measurement
 from app.settings import Settings, get_settings
 from app.training.estimate_schemas import EstimateAnswer, MeasuredAnswer
+from app.training.measurements import Found, Wanted, measured, newest
 from app.training.schemas import TrainJobRequest
 from models.training.estimate import DEFAULT_TRUNK_BYTES, Measured, Size, estimate, tokens_of
-from models.versions import installed
 
-GOOD_FOR = "24 hours"
-"""How long a measurement is used again."""
 SAMPLE_TEXTS = 200
 """Texts of the corpus that a measurement may read; it takes fewer where they are long."""
-RETRY_SECONDS = 5
-_POLL_SECONDS = 0.25
 _ASKED = (
     "base_model", "method", "trained_layers", "lora_rank", "max_tokens", "batch_tokens", "accumulation",
     "activation_checkpointing", "wide", "device",
 )  # fmt: skip
 """Fields of the request that speed and memory depend on."""
-_PACKAGES = ("remand", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,78 +41,22 @@ def asked_for(body: TrainJobRequest, settings: Settings) -> dict[str, Any]:
     return {name: document[name] for name in _ASKED} | {"threads": settings.threads, "where": settings.device}
 
 
-def versions() -> dict[str, str]:
-    """Versions of the packages that speed depends on, as installed here; empty ones where they are not."""
-    return installed(_PACKAGES)
-
-
-def newest(session: AnySession, corpus_id: str, asked: Mapping[str, Any]) -> Measurement | None:
-    """The newest measurement of the last day for the same request and the same versions."""
-    query = select(Measurement).where(
-        Measurement.corpus_id == corpus_id,
-        Measurement.base_model == asked["base_model"],
-        Measurement.asked == dict(asked),
-        Measurement.at > text(f"now() - interval '{GOOD_FOR}'"),
-    )
-    here = versions()
-    for row in session.scalars(query.order_by(Measurement.at.desc(), Measurement.id.desc()).limit(20)):
-        if all(row.versions.get(name, version) == version for name, version in here.items()):
-            return row
-    return None
-
-
-def start_measurement(corpus_id: str, asked: Mapping[str, Any], chosen: Chosen, created_by: str) -> str:
-    """A measuring job for this request: the one that waits or runs already, or a new one; gives its id.
-
-    In a transaction of its own: a dry run stores nothing of the request, but the measurement is made all the same.
-    """
-    with writing() as session:
-        # Two dry runs at once make one measurement.
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:id))"), {"id": f"measure {corpus_id}"})
-        under_way = select(Job.id).where(
-            Job.kind == "measure",
-            Job.corpus_id == corpus_id,
-            Job.state.in_((State.QUEUED, State.RUNNING)),
-            Job.params["asked"] == dict(asked),
-        )
-        known = session.scalars(under_way.limit(1)).first()
-        if known is not None:
-            return known
-        drawn = np.random.default_rng(0).permutation(np.asarray(chosen.version_ids, dtype=np.int64))
-        params = {
-            "asked": dict(asked),
-            "device": asked["device"],
-            "options": chosen.options,
-            "text_version_ids": drawn[:SAMPLE_TEXTS].tolist(),
-        }
-        return create_job(session, "measure", corpus_id, params, created_by).id
-
-
-def wait_for(job_id: str, seconds: float) -> None:
-    """Until the job has ended, or so many seconds are over."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with reading() as session:
-            job = get_job(session, job_id)
-        if job is None or is_final(job.state):
-            return
-        time.sleep(_POLL_SECONDS)
+def wanted_for(body: TrainJobRequest, corpus_id: str, chosen: Chosen) -> Wanted:
+    """The measurement that the estimate needs, and a sample of the texts for it."""
+    drawn = np.random.default_rng(0).permutation(np.asarray(chosen.version_ids, dtype=np.int64))
+    sample = {"options": chosen.options, "text_version_ids": drawn[:SAMPLE_TEXTS].tolist()}
+    return Wanted(corpus_id, asked_for(body, get_settings()), sample)
 
 
 def answer_dry_run(
     db: WriteSession, body: TrainJobRequest, corpus_id: str, chosen: Chosen, actor: str
-) -> tuple[EstimateAnswer | None, str | None]:
-    """The estimate, or None and the measuring job that it waits for. Ends the transaction of `db`, so that nobody waits on it."""
-    settings = get_settings()
-    asked = asked_for(body, settings)
-    row, job_id = newest(db, corpus_id, asked), None
-    if row is None:
-        db.rollback()
-        job_id = start_measurement(corpus_id, asked, chosen, actor)
-        wait_for(job_id, settings.measure_wait_seconds)
+) -> tuple[EstimateAnswer | None, Found]:
+    """The estimate, or None and what is known of its measurement. Ends the transaction of `db`."""
+    found = measured(db, wanted_for(body, corpus_id, chosen), actor)
+    if found.row is None:
+        return None, found
     with reading() as session:
-        row = row or newest(session, corpus_id, asked)
-        return (estimate_of(session, body, chosen, row), None) if row is not None else (None, job_id)
+        return estimate_of(session, body, chosen, found.row), found
 
 
 def known_estimate(
@@ -135,32 +71,35 @@ def estimate_of(
     session: AnySession, body: TrainJobRequest, chosen: Chosen, row: Measurement
 ) -> EstimateAnswer:
     """The arithmetic on a measurement, for the texts that would be trained on."""
-    measured = Measured.from_document(row.details)
-    lengths = _lengths(session, chosen.version_ids)
-    size = size_for(body, chosen, lengths, measured)
-    epochs = measured.epochs if body.epochs == "auto" else body.epochs
-    found = estimate(size, measured, epochs=epochs, time_budget_seconds=body.time_budget_seconds)
+    speeds = Measured.from_document(row.details)
+    size = size_for(body, chosen, _lengths(session, chosen.version_ids), speeds)
+    epochs = speeds.epochs if body.epochs == "auto" else body.epochs
+    budget = body.time_budget_seconds
+    found = estimate(size, speeds, epochs=epochs, patience=body.patience, time_budget_seconds=budget)
     return EstimateAnswer(
         seconds=found.seconds,
+        seconds_if_start_kept=found.start_kept_seconds,
         range_seconds=(found.low_seconds, found.high_seconds),
         folds=size.folds,
         epochs=found.epochs,
-        epochs_in_time_budget=found.epochs if body.time_budget_seconds is not None else None,
+        epochs_in_time_budget=found.epochs if budget is not None else None,
         tokens=size.tokens,
         tokens_read=found.tokens,
-        tokens_per_second=round(measured.tokens_per_second, 1),
-        trunk_tokens_per_second=round(measured.trunk_tokens_per_second, 1),
+        tokens_per_second=round(speeds.tokens_per_second, 1),
+        trunk_tokens_per_second=round(speeds.trunk_tokens_per_second, 1),
         memory_bytes=found.memory_bytes,
         disk_bytes=found.disk_bytes,
-        measured=MeasuredAnswer(
-            at=row.at,
-            host=row.host,
-            device=row.device,
-            job_id=row.job_id,
-            how=f"Training steps of {row.base_model} ({row.method}, {row.trained_layers} trained layers, windows of "
+        measured=measured_answer(
+            row,
+            f"Training steps of {row.base_model} ({row.method}, {row.trained_layers} trained layers, windows of "
             f"{row.max_tokens} tokens) and the fits of one fold, on a few texts of this corpus.",
         ),
     )
+
+
+def measured_answer(row: Measurement, how: str) -> MeasuredAnswer:
+    """Where an estimate comes from."""
+    return MeasuredAnswer(at=row.at, host=row.host, device=row.device, job_id=row.job_id, how=how)
 
 
 def size_for(body: TrainJobRequest, chosen: Chosen, lengths: Mapping[int, int], measured: Measured) -> Size:

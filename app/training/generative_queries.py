@@ -14,7 +14,8 @@ from app.db.session import AnySession
 from app.db.tables import Corpus
 from app.documents.queries import find_set, readable, state_of
 from app.http.problems import Conflict, Invalid, NotFound
-from app.training.generative_rules import settings_of
+from app.training.folder import Source
+from app.training.generative_rules import check_fields, pairs_of, settings_of, too_few
 from app.training.generative_schemas import SummarizeSettings
 from app.training.schemas import TrainJobRequest
 
@@ -23,8 +24,9 @@ _TEXTS = """
     WHERE t.corpus_id = :corpus AND (CAST(:splits AS text[]) IS NULL OR t.given_split = ANY(CAST(:splits AS text[])))
       AND (CAST(:summary AS text) IS NULL OR t.metadata ->> CAST(:summary AS text) <> '')
 """
-_COUNT = text(
-    f"SELECT count(*) AS documents, coalesce(sum(length(v.content)), 0)::bigint AS characters {_TEXTS}"
+_SIZES = text(
+    f"""SELECT t.external_id AS key, length(v.content) AS characters,
+    coalesce(length(t.metadata ->> CAST(:summary AS text)), 0) AS summary_characters {_TEXTS} ORDER BY t.id"""
 )
 _ROWS = text(
     f"""SELECT t.external_id, v.content, t.groups ->> CAST(:fold_group AS text) AS "group",
@@ -33,45 +35,46 @@ _ROWS = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A document to learn from."""
+class Sized:
+    """How long a document is, and its summary where it has one."""
 
     key: str
-    content: str
-    group: str | None
-    summary: str | None
+    characters: int
+    summary_characters: int = 0
 
 
-def count_documents(
+def sized_documents(
     session: AnySession, blobs: BlobStore, corpus: Corpus, body: TrainJobRequest
-) -> tuple[int, int]:
-    """Documents (or pairs) and their characters.
+) -> list[Sized]:
+    """The lengths of what `documents_of` gives, in the same order.
 
     Raises Invalid for a set or a field that is not there and when there are fewer than two, Conflict for a set that is still
     being read.
     """
     settings = settings_of(body)
     if settings.document_set is None:
-        row = session.execute(_COUNT, _parameters(corpus, body)).one()
-        documents, characters = row.documents, row.characters
+        found = [Sized(*row) for row in session.execute(_SIZES, _parameters(corpus, body))]
     else:
-        found = _found_set(session, corpus, body)
-        documents, characters = found["documents"], found["characters"]
-        if isinstance(settings, SummarizeSettings):
-            documents, characters = _count_rows(session, blobs, settings)
-    if documents < 2:
-        raise Invalid(
-            _too_few(body, documents),
-            field=f"/{body.task}",
-            slug="no-documents" if not documents else "too-few-documents",
+        _found_set(session, corpus, body)
+        found = (
+            _sized_rows(session, blobs, settings)
+            if isinstance(settings, SummarizeSettings)
+            else [
+                Sized(_key(file), file["characters"])
+                for file in readable(session, settings.document_set, "document")
+            ]
         )
-    return documents, characters
+    if len(found) < 2:
+        where = "document set" if settings.document_set else "corpus"
+        advice = "add some, or look at GET /document-sets/{id} for what was refused"
+        raise too_few(body, len(found), where, advice)
+    return found
 
 
 def documents_of(
     session: AnySession, blobs: BlobStore, corpus: Corpus, body: TrainJobRequest
 ) -> Iterator[Source]:
-    """What is learned from, in a stable order. Raises as `count_documents` for a set that is not there or not read."""
+    """What is learned from, in a stable order. Raises as `sized_documents` for a set that is not there or not read."""
     settings = settings_of(body)
     if settings.document_set is None:
         for row in session.execute(_ROWS, _parameters(corpus, body) | {"fold_group": corpus.fold_group}):
@@ -83,7 +86,7 @@ def documents_of(
         return
     for file in readable(session, settings.document_set, "document"):
         content = blobs.path(file["text_blob"]).read_text(encoding="utf-8")
-        yield Source(f"{file['id']}:{file['filename']}", content, None, None)
+        yield Source(_key(file), content)
 
 
 def _found_set(session: AnySession, corpus: Corpus, body: TrainJobRequest) -> Any:
@@ -108,31 +111,20 @@ def _found_set(session: AnySession, corpus: Corpus, body: TrainJobRequest) -> An
     return found
 
 
-def _count_rows(session: AnySession, blobs: BlobStore, settings: SummarizeSettings) -> tuple[int, int]:
-    """Usable pairs; Invalid when rows lack a field that was named."""
-    documents = characters = 0
-    for pair in _pairs(session, blobs, settings):
-        documents += 1
-        characters += len(pair.content)
-    if documents:
-        return documents, characters
-    for row in _rows(session, blobs, settings):
-        for name in ("text_field", "summary_field"):
-            if getattr(settings, name) not in row:
-                raise Invalid(
-                    f"Rows have no field {getattr(settings, name)!r}; the first has {', '.join(list(row)[:20])}.",
-                    field=f"/summarize/{name}",
-                    slug="unknown-field",
-                )
-    return 0, 0
+def _sized_rows(session: AnySession, blobs: BlobStore, settings: SummarizeSettings) -> list[Sized]:
+    """Usable pairs; Invalid when there are none and rows lack a field that was named."""
+    pairs = [
+        Sized(pair.key, len(pair.content), len(pair.summary or ""))
+        for pair in _pairs(session, blobs, settings)
+    ]
+    if pairs:
+        return pairs
+    check_fields(_rows(session, blobs, settings), settings)
+    return []
 
 
 def _pairs(session: AnySession, blobs: BlobStore, settings: SummarizeSettings) -> Iterator[Source]:
-    for number, row in enumerate(_rows(session, blobs, settings)):
-        content, summary = row.get(settings.text_field, ""), row.get(settings.summary_field, "")
-        if content.strip() and summary.strip():
-            key = row.get(settings.id_field) or f"row-{number}"
-            yield Source(key, content, row.get(settings.group_field), summary)
+    return pairs_of(_rows(session, blobs, settings), settings)
 
 
 def _rows(session: AnySession, blobs: BlobStore, settings: SummarizeSettings) -> Iterator[dict[str, str]]:
@@ -142,16 +134,11 @@ def _rows(session: AnySession, blobs: BlobStore, settings: SummarizeSettings) ->
                 yield json.loads(line)
 
 
+def _key(file: dict[str, Any]) -> str:
+    return f"{file['id']}:{file['filename']}"
+
+
 def _parameters(corpus: Corpus, body: TrainJobRequest) -> dict[str, Any]:
     settings = settings_of(body)
     summary = settings.summary_field if isinstance(settings, SummarizeSettings) else None
     return {"corpus": corpus.id, "splits": body.splits, "summary": summary}
-
-
-def _too_few(body: TrainJobRequest, documents: int) -> str:
-    what = "document" if body.task == "causal" else "pair of text and summary"
-    where = "document set" if settings_of(body).document_set else "corpus"
-    return (
-        f"The {where} has {documents or 'no'} {what} that can be trained on, and training and measuring need at least two: add some, or "
-        "look at GET /document-sets/{id} for what was refused."
-    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from app.http.problems import Conflict, Invalid
 from app.settings import Settings
 from app.training.base_models import base_folder, catalog_document
+from app.training.folder import Source
 from app.training.generative_schemas import CausalSettings, SummarizeSettings
 from app.training.schemas import TrainJobRequest
 from models.catalog import CATALOG, GENERATIVE_FAMILIES, family_of
@@ -74,6 +76,38 @@ def check_sensitive(task: str, *, sensitive: bool) -> None:
             field="/corpus",
             slug="corpus-sensitive",
         )
+
+
+def pairs_of(rows: Iterable[Mapping[str, str]], settings: SummarizeSettings) -> Iterator[Source]:
+    """Rows that have a text and a summary, named by their id or their place."""
+    for number, row in enumerate(rows):
+        content, summary = row.get(settings.text_field, ""), row.get(settings.summary_field, "")
+        if content.strip() and summary.strip():
+            yield Source(
+                row.get(settings.id_field) or f"row-{number}", content, row.get(settings.group_field), summary
+            )
+
+
+def check_fields(rows: Iterable[Mapping[str, str]], settings: SummarizeSettings) -> None:
+    """Raise Invalid where a row lacks the text or the summary: asked when no row has both."""
+    for row in rows:
+        for name in ("text_field", "summary_field"):
+            if getattr(settings, name) not in row:
+                raise Invalid(
+                    f"Rows have no field {getattr(settings, name)!r}; the first has {', '.join(list(row)[:20])}.",
+                    field=f"/summarize/{name}",
+                    slug="unknown-field",
+                )
+
+
+def too_few(body: TrainJobRequest, documents: int, where: str, advice: str) -> Invalid:
+    """The problem of fewer than two documents."""
+    what = "document" if body.task == "causal" else "pair of text and summary"
+    return Invalid(
+        f"The {where} has {documents or 'no'} {what} that can be trained on, and training and measuring need at least two: {advice}.",
+        field=f"/{body.task}",
+        slug="too-few-documents" if documents else "no-documents",
+    )
 
 
 def settings_of(body: TrainJobRequest) -> CausalSettings | SummarizeSettings:

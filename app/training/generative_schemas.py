@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from app.http.schemas import AnswerModel, RequestModel
+from app.training.estimate_schemas import GenerativeEstimateAnswer
 
 Auto = Literal["auto"]
 SetReference = Annotated[str, StringConstraints(min_length=1, max_length=40)]
@@ -22,7 +23,7 @@ class CausalSettings(RequestModel):
     )
     document_limit: int | None = Field(
         None,
-        ge=1,
+        ge=2,
         description="At most so many documents, chosen by the seed, those held out included.",
     )
     block_tokens: Annotated[int, Field(ge=16, le=32768)] | Auto = Field(
@@ -56,7 +57,9 @@ class SummarizeSettings(RequestModel):
     )
     max_input_tokens: int = Field(1024, ge=16, le=16384, description="Longer texts are cut, and counted.")
     max_target_tokens: int = Field(256, ge=4, le=4096, description="Longer summaries are cut, and counted.")
-    document_limit: int | None = Field(None, ge=1, description="At most so many pairs, chosen by the seed.")
+    document_limit: int | None = Field(
+        None, ge=2, description="At most so many pairs, chosen by the seed, those held out included."
+    )
     held_out_share: float = Field(
         0.1, gt=0, lt=0.9, description="Share of the pairs that loss and ROUGE-L are measured on."
     )
@@ -76,6 +79,10 @@ class GenerativePreview(AnswerModel):
     )
     characters: int
     approximate_tokens: int = Field(
-        description="Characters / 4; the job's event `estimate` has what was counted."
+        description="Characters / 4; the estimate's `tokens` go by the base model's tokenizer."
     )
     warnings: list[str]
+    estimate: GenerativeEstimateAnswer | None = Field(
+        None, description="None while no trainer has measured this yet: ask again after Retry-After."
+    )
+    measuring: str | None = Field(None, description="The measuring job that the estimate waits for.")

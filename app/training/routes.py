@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
 
 from app.corpora.queries import corpus_for
 from app.corpora.snapshots import Frozen, current_labels
@@ -20,10 +19,11 @@ from app.jobs.routes import job_router
 from app.jobs.schemas import JobDocument, accepted_headers, job_document
 from app.settings import get_settings
 from app.training.base_models import check_base_model, check_device
-from app.training.estimates import RETRY_SECONDS, Chosen, answer_dry_run, known_estimate
+from app.training.estimates import Chosen, answer_dry_run, known_estimate
 from app.training.generative import accept_generative
 from app.training.generative_rules import check_tasks
 from app.training.generative_schemas import GenerativePreview
+from app.training.measurements import answered
 from app.training.methods import check_method
 from app.training.plan import selection_for
 from app.training.rules import check, option_counts
@@ -71,10 +71,9 @@ def train(
     check_device(body.device, get_settings())
     preview, chosen = _preview(db, body, corpus, current_labels(db, corpus.id))
     if dry_run:
-        preview.estimate, preview.measuring = answer_dry_run(db, body, corpus.id, chosen, caller.name)
-        headers = {"Retry-After": str(RETRY_SECONDS)} if preview.estimate is None else {}
+        preview.estimate, found = answer_dry_run(db, body, corpus.id, chosen, caller.name)
         # Raised, so that the transaction is rolled back and an Idempotency-Key stays free for the real request.
-        raise Replay(JSONResponse(preview.model_dump(mode="json"), headers=headers))
+        raise Replay(answered(preview, found))
     if body.search is not None:
         job = start_search(db, body, corpus, preview.warnings, caller.name)
         return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))

@@ -12,20 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.generative.estimate import EPOCHS, EVALUATION, RESERVE, affordable, units_per_step
 from models.generative.fit import FitSettings, Task
 from models.generative.request import GenerativeRequest
 
 RATES = {"causal": 2e-4, "summarize": 1e-3}
-EPOCHS = {"causal": 3, "summarize": 5}
-MOST_UNITS = {"causal": 8, "summarize": 16}
-"""Units of an optimizer step where there is plenty of data."""
-STEPS_PER_EPOCH = 32
-"""With little data a step takes fewer units, so that an epoch has about this many."""
+UNKNOWN_SPEED = 1.0
+"""Tokens a second where memory did not hold a single unit; what is measured is more."""
 _MEASURED = 3
 """Micro-batches that the measurement reads; the first one, which warms up, is not counted."""
-_RESERVE = 0.9
-_EVALUATION = 1 / 3
-"""A token that is only read costs about a third of one that is learned from."""
+_LONG_SECONDS = 20.0
+"""A first micro-batch that takes so long is the measurement: what it warmed up is little beside that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def make_plan(
         digest: of the input.
     """
     kind, units = request.task, len(task.read_tokens)
-    per_step = min(MOST_UNITS[kind], max(1, units // STEPS_PER_EPOCH))
+    per_step = units_per_step(kind, units)
     if request.units_per_step != "auto":
         per_step = min(units, request.units_per_step)
     epochs = EPOCHS[kind] if request.epochs == "auto" else request.epochs
@@ -88,27 +85,18 @@ def make_plan(
     speed, micro = measured_speed(task, micro, device)
     steps_per_epoch = -(-units // per_step)
     train = int(task.read_tokens.sum())
-    evaluated = measured * _EVALUATION * (epochs + 2)
-    steps = affordable(request, epochs * steps_per_epoch, train * epochs, evaluated, speed, spent())
+    evaluated = measured * EVALUATION * (epochs + 2)
+    budget = request.time_budget_s
+    steps = affordable(epochs * steps_per_epoch, train * epochs, evaluated, speed, spent(), budget)
     done = steps / max(1, epochs * steps_per_epoch)
     return Plan(
         epochs=epochs, steps=steps, steps_per_epoch=steps_per_epoch, units=units, units_per_step=per_step,
         micro_batch=micro,
         learning_rate=RATES[kind] if request.learning_rate == "auto" else request.learning_rate,
         train_tokens=train, measured_tokens=measured, tokens_per_second=round(speed, 1),
-        seconds=round(spent() + (train * epochs * done + evaluated * done) / speed / _RESERVE, 1),
+        seconds=round(spent() + (train * epochs * done + evaluated * done) / speed / RESERVE, 1),
         cut_to_budget=steps < epochs * steps_per_epoch, input_digest=digest,
     )  # fmt: skip
-
-
-def affordable(
-    request: GenerativeRequest, steps: int, train: float, evaluated: float, speed: float, spent: float
-) -> int:
-    """Steps that the time budget allows, at least one: of `steps`, which read `train` and `evaluated` tokens at `speed` a second."""
-    if request.time_budget_s is None:
-        return steps
-    left = max(0.0, request.time_budget_s - spent) * _RESERVE - evaluated / speed
-    return int(np.clip(left // max(train / steps / speed, 1e-9), 1, steps))
 
 
 def measured_speed(task: Task, micro: int, device: torch.device) -> tuple[float, int]:
@@ -122,17 +110,24 @@ def measured_speed(task: Task, micro: int, device: torch.device) -> tuple[float,
             task.loss(part).backward()  # type: ignore[no-untyped-call]
         except torch.OutOfMemoryError:
             if micro == 1:
-                return 1.0, 1  # the fit will keep fewer activations and tell; there is no speed to know yet
+                return (
+                    UNKNOWN_SPEED,
+                    1,
+                )  # the fit will keep fewer activations and tell; there is no speed to know yet
             micro //= 2
             torch.cuda.empty_cache()
+            began = time.perf_counter()
             continue
         _wait(device)
+        read = int(task.read_tokens[part].sum())
+        if place == 0 and time.perf_counter() - began > _LONG_SECONDS:
+            return _speed(read, began), micro
         if place == 0:
             tokens, began = 0, time.perf_counter()
         else:
-            tokens += int(task.read_tokens[part].sum())
+            tokens += read
         place += 1
-    return max(1.0, tokens / max(1e-6, time.perf_counter() - began)), micro
+    return _speed(tokens, began), micro
 
 
 def kept_plan(path: Path, digest: str) -> Plan | None:
@@ -148,6 +143,10 @@ def keep_plan(path: Path, plan: Plan) -> None:
     temporary = path.with_name(f".{path.name}.partial")
     temporary.write_text(json.dumps(plan.to_document()), encoding="utf-8")
     temporary.replace(path)
+
+
+def _speed(tokens: int, began: float) -> float:
+    return max(1.001 * UNKNOWN_SPEED, tokens / max(1e-6, time.perf_counter() - began))
 
 
 def _wait(device: torch.device) -> None:

@@ -32,7 +32,7 @@ _LEAST_TOKENS = 32
 _RESERVE = 0.85
 """Share of the time budget that epochs may fill; as models/training/plan.py."""
 SLACK = (0.5, 1.6)
-"""A job takes so many times the estimate: early stopping shortens it, a busy machine lengthens it."""
+"""A job takes between so many times the shorter estimate and so many times the longer one: measurements vary, machines are busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,9 @@ class Estimate:
     """What the job will take."""
 
     seconds: float
+    """Where every epoch is kept."""
+    start_kept_seconds: float
+    """Where no fold's inner split finds an epoch better than the start: inner fits end when patience does, nothing else is trained."""
     low_seconds: float
     high_seconds: float
     epochs: int
@@ -149,17 +152,20 @@ def tokens_of(
 
 
 def estimate(
-    size: Size, measured: Measured, *, epochs: int, time_budget_seconds: float | None = None
-) -> Estimate:
-    """Seconds, memory and disk of a train job.
+    size: Size, measured: Measured, *, epochs: int, patience: int = 1, time_budget_seconds: float | None = None
+) -> Estimate:  # fmt: skip
+    """Seconds, memory and disk of a train job, for the two ends that training can come to.
 
-    The trunk is read once, every epoch of every fold and of the final fit reads its part of the texts, every fold fits its
-    baselines once; start and end are as measured. Early stopping is not foreseen: it only makes the lower end of the range.
+    The trunk is read once, every fold fits its baselines once; start and end are as measured. Where every epoch is kept, each
+    of them reads, per fold, the inner and then the whole training part, and all texts in the final fit. Where none is better
+    than the start, the inner parts are read `patience` times and nothing else. The reading of held-out rows, which needs no
+    backward pass, is not counted.
 
     Args:
         size: of the job.
         measured: on the machine that trains.
         epochs: asked for.
+        patience: epochs without improvement after which an inner fit ends.
         time_budget_seconds: cuts epochs, never folds.
     """
     reads = measured.reads[str(size.folds)]
@@ -175,10 +181,12 @@ def estimate(
     if time_budget_seconds is not None and per_epoch > 0:
         kept = int(min(max((time_budget_seconds * _RESERVE - fixed) // per_epoch, 1), epochs))
     seconds = fixed + per_epoch * kept
-    shortest = fixed + per_epoch * min(1, kept) / 2  # one epoch of every inner part, and none of it kept
+    inner = (reads - size.folds) / reads  # of the reads of an epoch, those of inner parts (`reads_per_epoch`)
+    start_kept = fixed + per_epoch * inner * min(patience, kept)
     return Estimate(
         seconds=round(seconds, 1),
-        low_seconds=round(SLACK[0] * shortest, 1),
+        start_kept_seconds=round(start_kept, 1),
+        low_seconds=round(SLACK[0] * start_kept, 1),
         high_seconds=round(SLACK[1] * seconds, 1),
         epochs=kept,
         epochs_asked=epochs,

@@ -32,11 +32,11 @@ class Measurement(Base):
     tokens_per_second: Mapped[float]
     """Of training steps, forward and backward."""
     trunk_tokens_per_second: Mapped[float]
-    """Of the frozen layers, read once."""
+    """Of the frozen layers, read once; for generative tasks of held-out documents, which are only read."""
     memory_bytes: Mapped[int] = mapped_column(BigInteger)
     """Most that the process took while it measured."""
     asked: Mapped[dict[str, Any]]
     """What was asked for; a later request for the same may use this row."""
     versions: Mapped[dict[str, Any]]
     details: Mapped[dict[str, Any]]
-    """`models.training.estimate.Measured` as JSON."""
+    """`models.training.estimate.Measured`, or `models.generative.estimate.GenerativeMeasured`, as JSON."""

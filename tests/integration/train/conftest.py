@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
+from typer.testing import CliRunner, Result
 
+from app.cli.main import build
+from app.settings import get_settings
 from tests.api import client_of_an_admin
 from tests.integration.review_corpus import Built
 from tests.small_corpus import letters, store_letters
+from tests.tiny_decoder import make_decoder
 from tests.tiny_model import write_tiny_model
+
+Remand = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +34,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def allowed(tiny_model: Path, environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny model, in a folder the settings allow."""
-    from app.settings import get_settings
-
     monkeypatch.setenv("REMAND_MODEL_DIRS", str(tiny_model.parent))
     monkeypatch.setenv("REMAND_DEVICE", "cpu")
     monkeypatch.setenv("REMAND_THREADS", "2")
@@ -45,3 +52,47 @@ def client(engine: Engine) -> Iterator[TestClient]:
     """The app with an admin key."""
     with client_of_an_admin(engine) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny Llama, GPT-J and T5."""
+    folder = tmp_path_factory.mktemp("generative")
+    for family in ("llama", "gptj", "t5"):
+        make_decoder(folder / family, family)
+    return folder
+
+
+@pytest.fixture
+def judgments_client(models: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """The app with an admin key, generative models that the operator allows, and an empty corpus named judgments."""
+    monkeypatch.setenv("REMAND_MODEL_DIRS", str(models))
+    monkeypatch.setenv("REMAND_DEVICE", "cpu")
+    monkeypatch.setenv("REMAND_THREADS", "1")
+    get_settings.cache_clear()
+    with client_of_an_admin(engine) as client:
+        assert client.post("/corpora", json={"name": "judgments"}).status_code == 201
+        yield client
+
+
+@pytest.fixture
+def remand(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Remand:
+    """Runs a command line against the app; it must end with status 0 unless told otherwise."""
+
+    @contextmanager
+    def connect(timeout: float = 60.0) -> Iterator[TestClient]:
+        yield client
+
+    # the app logs to the standard output that the command line has here
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    build()  # a verb's module that is first imported now would keep the replaced function for good
+    monkeypatch.setattr("app.cli.client.connect", connect)
+    monkeypatch.setattr("app.cli.documents.connect", connect)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str, status: int = 0) -> Result:
+        done = CliRunner().invoke(build(), list(words))
+        assert done.exit_code == status, done.output
+        return done
+
+    return run

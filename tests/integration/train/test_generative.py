@@ -16,12 +16,11 @@ from app.db.tables import Blob as BlobRow
 from app.jobs import leases
 from app.settings import get_settings
 from models.adapters.folder import verify
-from tests.api import client_of_an_admin
 from tests.document_sets import read, upload
 from tests.integration.review_corpus import add_text, build_corpus
 from tests.small_corpus import TWO_ARGUMENTS
-from tests.tiny_decoder import judgments, make_decoder
-from workers import adapter_archive
+from tests.tiny_decoder import judgments
+from workers import generative
 from workers.adapter_archive import unpacked
 from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
 from workers.stopping import StopFlag
@@ -29,25 +28,10 @@ from workers.stopping import StopFlag
 FAST = {"epochs": 1, "learning_rate": 0.01, "seed": 2}
 
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny Llama and a tiny T5."""
-    folder = tmp_path_factory.mktemp("generative")
-    for family in ("llama", "t5"):
-        make_decoder(folder / family, family)
-    return folder
-
-
 @pytest.fixture
-def client(models: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The app with an admin key, models that the operator allows, and an empty corpus named judgments."""
-    monkeypatch.setenv("REMAND_MODEL_DIRS", str(models))
-    monkeypatch.setenv("REMAND_DEVICE", "cpu")
-    monkeypatch.setenv("REMAND_THREADS", "1")
-    get_settings.cache_clear()
-    with client_of_an_admin(engine) as client:
-        assert client.post("/corpora", json={"name": "judgments"}).status_code == 201
-        yield client
+def client(judgments_client: TestClient) -> TestClient:
+    """The app with an empty corpus named judgments."""
+    return judgments_client
 
 
 def attempt(engine: Engine, job_id: str, flag: StopFlag | None = None) -> int:
@@ -183,15 +167,16 @@ def test_a_corpus_that_became_sensitive_while_its_job_trained_gets_no_adapter(
 ) -> None:
     body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": {"document_set": documents(client, engine, 3)}}  # fmt: skip
     job_id = client.post("/train-jobs", json=body).json()["id"]
-    pack = adapter_archive.pack
+    packed = generative.packed
 
-    def marked_meanwhile(*given: Any) -> None:
-        pack(*given)
+    def marked_meanwhile(*given: Any) -> Any:
+        found = packed(*given)
         etag = client.get("/corpora/judgments").headers["ETag"]
         change = {"name": "judgments", "sensitive": True}
         assert client.put("/corpora/judgments", json=change, headers={"If-Match": etag}).status_code == 200
+        return found
 
-    monkeypatch.setattr(adapter_archive, "pack", marked_meanwhile)
+    monkeypatch.setattr(generative, "packed", marked_meanwhile)
     assert attempt(engine, job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", "corpus-sensitive")
@@ -226,6 +211,7 @@ def test_what_the_trainer_refuses_fails_the_job_and_registers_nothing(
         ({"base_model": "LLAMA", "summarize": {}}, "/summarize", "other-task"),
         ({"base_model": "LLAMA", "task": "classify", "causal": {}}, "/causal", "other-task"),
         ({"base_model": "LLAMA", "causal": {"document_limit": 0}}, "/causal/document_limit", "invalid"),
+        ({"base_model": "LLAMA", "causal": {"document_limit": 1}}, "/causal/document_limit", "invalid"),
         ({"base_model": "LLAMA", "causal": {"document_set": "doc_x"}}, "/causal/document_set", "unknown-document-set"),
         ({"base_model": "T5", "task": "summarize", "summarize": {"document_set": "ROWS"}}, "/summarize/summary_field", "unknown-field"),
     ],

@@ -14,10 +14,9 @@ from safetensors.torch import load_file
 from models.adapters.folder import verify as verify_folder
 from models.generative import output
 from models.generative.causal import Likelihood
+from models.generative.estimate import affordable
 from models.generative.inputs import read_documents
 from models.generative.perplexity import change, perplexity
-from models.generative.plan import affordable
-from models.generative.request import GenerativeRequest
 from models.generative.rouge import rouge_document, rouge_l
 from models.generative.run import train
 from models.generative.split import split_documents
@@ -180,7 +179,7 @@ def test_rouge_l_is_the_longest_common_subsequence() -> None:
 
 
 def test_a_time_budget_cuts_steps_and_keeps_one() -> None:
-    request = GenerativeRequest(task="causal", base_model="x", time_budget_s=100)
-    assert affordable(request, 50, 10_000, 0, speed=1000, spent=0) == 50
-    assert affordable(request, 50, 100_000, 10_000, speed=1000, spent=20) == 31
-    assert affordable(request, 50, 1e9, 0, speed=1, spent=500) == 1
+    assert affordable(50, 10_000, 0, speed=1000, spent=0, budget=100) == 50
+    assert affordable(50, 100_000, 10_000, speed=1000, spent=20, budget=100) == 31
+    assert affordable(50, 1e9, 0, speed=1, spent=500, budget=100) == 1
+    assert affordable(50, 1e9, 0, speed=1, spent=500, budget=None) == 50

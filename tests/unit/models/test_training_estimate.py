@@ -28,7 +28,17 @@ def test_seconds_are_start_trunk_epochs_baselines_and_end() -> None:
     # 4 + 200,000 / 20,000 + 6 × (2 + 1,000 × 10 × 0.001) + 6, and three epochs of 200,000 × 8.52 / 10,000
     assert found.seconds == pytest.approx(4 + 10 + 72 + 6 + 3 * 170.4, abs=0.1)
     assert (found.epochs, found.tokens) == (3, 200_000 + 3 * 1_704_000)
-    assert found.low_seconds < found.seconds < found.high_seconds
+    assert found.low_seconds < found.start_kept_seconds < found.seconds < found.high_seconds
+
+
+@pytest.mark.parametrize(("patience", "epochs", "inner_epochs"), [(1, 3, 1), (2, 3, 2), (9, 3, 3)])
+def test_where_no_epoch_beats_the_start_only_inner_parts_are_read(
+    patience: int, epochs: int, inner_epochs: int
+) -> None:
+    found = estimate(SIZE, MEASURED, epochs=epochs, patience=patience)
+    # 8.52 = 4 × (0.88 + 1) + 1: of five folds the inner parts are 4 × 0.88 of the texts
+    assert found.start_kept_seconds == pytest.approx(92 + inner_epochs * 200_000 * 4 * 0.88 / 10_000, abs=0.1)
+    assert found.low_seconds == pytest.approx(0.5 * found.start_kept_seconds, abs=0.1)
 
 
 @pytest.mark.parametrize(("budget", "epochs"), [(10_000, 3), (600, 2), (300, 1), (1, 1)])
@@ -38,7 +48,8 @@ def test_a_time_budget_cuts_epochs_and_never_below_one(budget: float, epochs: in
 
 
 def test_a_probe_has_no_epochs() -> None:
-    assert estimate(replace(SIZE, method="probe"), MEASURED, epochs=3).seconds == 92
+    found = estimate(replace(SIZE, method="probe"), MEASURED, epochs=3)
+    assert (found.seconds, found.start_kept_seconds) == (92, 92)
 
 
 def test_long_texts_are_read_in_overlapping_windows() -> None:
