@@ -1,4 +1,4 @@
-"""`remand fine-tune` without any server: a file of labelled texts in, an adapter folder out. `python -m workers.fine_tune GIVEN.json`.
+"""`remand fine-tune` without any server: a file of labelled texts, or documents, in, an adapter folder out. `python -m workers.fine_tune GIVEN.json`.
 
 The file is read, its columns guessed and its values checked as by an import; events go to stdout, one JSON object a line.
 """
@@ -27,6 +27,7 @@ from app.training.folder import TrainingInput, write_training_folder
 from app.training.rules import check, human_pair, select
 from app.training.schemas import TrainJobRequest
 from models.data.context import contexts
+from workers.fine_tune_documents import train_documents
 from workers.gathering import Gathered, gather
 from workers.importing.guess import guess
 from workers.importing.opening import open_source
@@ -65,20 +66,39 @@ def fine_tune(given: Given, emit: Emit, should_stop: Callable[[], bool]) -> None
             "output-not-empty", f"{given.output_dir} is not empty: name another output folder or empty it."
         )
     request = TrainJobRequest.model_validate({"corpus": "file"} | given.training)
-    gathered = read_file(given.data_path, Mapping.model_validate(given.mapping), emit)
     inputs = given.work_dir / "input"
-    shutil.rmtree(inputs, ignore_errors=True)
     inputs.parent.mkdir(parents=True, exist_ok=True)
+    _use_threads()
+    if request.task != "classify":
+        train_documents(
+            given.data_path, given.work_dir, given.output_dir, request, local_catalog(request.base_model), emit, should_stop
+        )  # fmt: skip
+        shutil.rmtree(given.work_dir)
+        return
+    gathered = read_file(given.data_path, Mapping.model_validate(given.mapping), emit)
+    shutil.rmtree(inputs, ignore_errors=True)
     write_training_folder(inputs, training_input(gathered, request, emit))
     from models.training.run import train
 
+    train(inputs, given.work_dir / "checkpoints", given.output_dir, emit, should_stop)
+    shutil.rmtree(given.work_dir)
+
+
+def _use_threads() -> None:
     threads = get_settings().threads
     if threads:
         import torch
 
         torch.set_num_threads(threads)
-    train(inputs, given.work_dir / "checkpoints", given.output_dir, emit, should_stop)
-    shutil.rmtree(given.work_dir)
+
+
+def local_catalog(base_model: str) -> dict[str, Any]:
+    """What the operator allows, and a folder named: whoever runs this may use any of theirs."""
+    catalog = catalog_document(get_settings())
+    local = Path(base_model).expanduser()
+    if local.is_dir():
+        catalog["allowed_dirs"].append(str(local.resolve().parent))
+    return catalog
 
 
 def read_file(path: Path, mapping: Mapping, emit: Emit) -> Gathered:
@@ -122,14 +142,10 @@ def training_input(gathered: Gathered, request: TrainJobRequest, emit: Emit) -> 
     columns = [gathered.scheme.option_keys.index(key) for key in selection.scheme.option_keys]
     pair = human_pair(gathered.scheme, gathered.annotations, len(gathered.keys))
     around = contexts(gathered.contents, gathered.groups)
-    settings = get_settings()
-    catalog = catalog_document(settings)
-    local = Path(request.base_model).expanduser()
-    if local.is_dir():  # whoever runs this may use any folder of theirs
-        catalog["allowed_dirs"].append(str(local.resolve().parent))
+    device, catalog = get_settings().device, local_catalog(request.base_model)
     return TrainingInput(
         request=request.trainer_request()
-        | {"scheme": selection.scheme.to_document(), "device": settings.device, "catalog": catalog},
+        | {"scheme": selection.scheme.to_document(), "device": device, "catalog": catalog},
         keys=[gathered.keys[row] for row in rows],
         contents=[gathered.contents[row] for row in rows],
         groups=[gathered.groups[row] for row in rows],

@@ -9,6 +9,9 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from app.cli import following_documents
+from app.cli.durations import duration
+
 if TYPE_CHECKING:
     import httpx
 
@@ -119,12 +122,6 @@ def told(kind: str, data: dict[str, Any]) -> str | None:
         return kind
 
 
-def duration(seconds: float) -> str:
-    """`2 min 05 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
 def _read(data: dict[str, Any]) -> str:
     lines = [f"{_counted(data['rows'], 'row')}, {_counted(data['texts'], 'text')}"]
     lines += [f"  {name}: {_shown(value)}" for name, value in data["guessed"].items() if value]
@@ -153,12 +150,16 @@ def _name(column: Any) -> str:
 
 
 def _estimate(data: dict[str, Any]) -> str:
+    if "folds" not in data:
+        return following_documents.estimate(data)
     cut = ", fewer than asked for to keep the time budget" if data.get("epochs_cut") else ""
     epochs = "1 epoch" if data["epochs"] == 1 else f"{data['epochs']} epochs"
     return f"{data['folds']} folds, {epochs}{cut}, about {duration(data['estimated_seconds'])}"
 
 
 def _report(data: dict[str, Any]) -> str:
+    if "macro" not in data:
+        return following_documents.report(data)
     scores = [
         f"{name} {macro['f1']:.3f}" for name, macro in data["macro"].items() if macro.get("f1") is not None
     ]
@@ -198,7 +199,7 @@ def _chosen(data: dict[str, Any]) -> str:
     return "\n".join(["chosen by inner average precision:", *members, f"training it: {data['job_id']}"])
 
 
-_LINES: dict[str, Callable[[dict[str, Any]], str]] = {
+_LINES: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "read": _read,
     "snapshot": lambda data: (
         f"{data['texts']:,} texts, {data['cells']:,} labels ({data['ties']:,} ties left out)"
@@ -209,6 +210,10 @@ _LINES: dict[str, Callable[[dict[str, Any]], str]] = {
         f"fold {data['fold'] + 1} of {data['folds']} done, best epoch {data['best_epoch']}"
     ),
     "report": _report,
+    "documents_read": following_documents.documents_read,
+    "measured": following_documents.measured,
+    "epoch": following_documents.epoch,
+    "out_of_memory": following_documents.out_of_memory,
     "trial_ended": _trial_ended,
     "chosen": _chosen,
     "requeued": lambda data: f"interrupted, will go on: {data['reason']}",

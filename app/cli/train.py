@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from app.cli import train_options as given
 
 
 def register(app: typer.Typer) -> None:
@@ -15,59 +16,70 @@ def register(app: typer.Typer) -> None:
 
 def train(  # noqa: PLR0913, PLR0917  # a verb's options
     corpus: Annotated[str, typer.Option(help="The corpus, by name or id.")],
-    model: Annotated[
-        str, typer.Option(help="Base model: a name of the catalog, or an allowed folder.")
-    ] = "minilm",
-    folds: Annotated[int | None, typer.Option(help="Held-out folds; default: chosen for the corpus.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="At most so many; default: chosen for the corpus.")
-    ] = None,
-    method: Annotated[
-        str, typer.Option(help="lora, rslora, qlora, full or probe (docs/models.md).")
-    ] = "lora",
-    seed: Annotated[int, typer.Option(help="The same seed, labels and machine give the same adapter.")] = 0,
-    time_budget: Annotated[
-        float | None, typer.Option(help="Seconds the job may take; cuts epochs, never folds.")
-    ] = None,
-    options: Annotated[str | None, typer.Option(help="Only these options, separated by commas.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many labelled texts.")] = None,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            help="A recorded sample (smp_…), or a number: so many texts drawn, stratified, of each training part (docs/sampling.md)."
-        ),
-    ] = None,
-    wide: Annotated[bool, typer.Option(help="Fit and add the TF-IDF branch.")] = True,
-    name: Annotated[str | None, typer.Option(help="Name of the adapter.")] = None,
-    search: Annotated[
-        Path | None,
-        typer.Option(
-            help="Search hyperparameters: a JSON file with the search, or its space (docs/search.md)."
-        ),
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option(help="Trials of the search; without --search of a usual space.")
-    ] = None,
+    task: given.Task = "classify",
+    model: given.Model = None,
+    method: given.Method = "lora",
+    epochs: given.Epochs = None,
+    lora_rank: given.LoraRank = None,
+    learning_rate: given.LearningRate = None,
+    activation_checkpointing: given.Checkpointing = False,
+    seed: given.Seed = 0,
+    time_budget: given.TimeBudget = None,
+    name: given.Name = None,
+    folds: given.Folds = None,
+    options: given.Options = None,
+    limit: given.Limit = None,
+    sample: given.Sample = None,
+    wide: given.Wide = True,
+    search: given.Search = None,
+    trials: given.Trials = None,
+    documents: given.Documents = None,
+    document_limit: given.DocumentLimit = None,
+    held_out_share: given.HeldOutShare = None,
+    schedule: given.Schedule = None,
+    block_tokens: given.BlockTokens = None,
+    text_field: given.TextField = None,
+    summary_field: given.SummaryField = None,
+    group_field: given.GroupField = None,
+    id_field: given.IdField = None,
+    style: given.Style = None,
+    max_input_tokens: given.MaxInputTokens = None,
+    max_target_tokens: given.MaxTargetTokens = None,
+    rouge_pairs: given.RougePairs = None,
     dry_run: Annotated[
         bool, typer.Option(help="Only count what would be trained on, and estimate what it would take.")
     ] = False,
     follow: Annotated[bool, typer.Option(help="Show progress until the job ends.")] = False,
 ) -> None:
-    """Train an adapter on a corpus's labels: held-out folds, both baselines, a final fit, a report."""
-    from app.cli.client import call, connect
+    """Train an adapter on a corpus's labels, documents or summaries: measured on what is held out, with a report."""
     from app.cli.search_space import search_of
 
-    given = {
-        "corpus": corpus, "base_model": model, "folds": folds, "epochs": epochs, "method": method, "seed": seed,
-        "time_budget_seconds": time_budget, "limit": limit, "wide": wide, "name": name,
-        "options": [key.strip() for key in options.split(",")] if options else None,
-        "search": search_of(search, trials),
-        "sample": {"size": int(sample)} if sample is not None and sample.isdecimal() else sample,
+    shared = {
+        "corpus": corpus, "name": name, "method": method, "epochs": epochs, "seed": seed, "lora_rank": lora_rank,
+        "learning_rate": learning_rate, "time_budget_seconds": time_budget,
+        "activation_checkpointing": activation_checkpointing or None,
     }  # fmt: skip
-    body = {key: value for key, value in given.items() if value is not None}
+    own = {
+        "folds": folds, "limit": limit, "wide": wide, "search": search_of(search, trials),
+        "options": [key.strip() for key in options.split(",")] if options else None,
+        "sample": {"size": int(sample)} if sample is not None and sample.isdecimal() else sample,
+        "document_set": documents, "document_limit": document_limit, "held_out_share": held_out_share,
+        "schedule": schedule, "block_tokens": block_tokens, "text_field": text_field, "summary_field": summary_field,
+        "group_field": group_field, "id_field": id_field, "style": style, "max_input_tokens": max_input_tokens,
+        "max_target_tokens": max_target_tokens, "rouge_pairs": rouge_pairs,
+    }  # fmt: skip
+    _start(given.train_request(task, model, shared, own), dry_run=dry_run, follow=follow)
+
+
+def _start(body: dict[str, Any], *, dry_run: bool, follow: bool) -> None:
+    from app.cli.client import call, connect
+    from app.cli.train_preview import preview_lines
+
     with connect() as client:
         if dry_run:
-            _show_preview(call(client, "POST", "/train-jobs", params={"dry_run": True}, json=body).json())
+            preview = call(client, "POST", "/train-jobs", params={"dry_run": True}, json=body).json()
+            for line in preview_lines(preview):
+                typer.echo(line)
             return
         job = call(client, "POST", "/train-jobs", json=body).json()
         typer.echo(f"{job['id']} is queued.")
@@ -102,46 +114,3 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
     if isinstance(result.get("words"), str):
         return [result["words"]]
     return [f"{key}: {value}" for key, value in result.items() if isinstance(value, str | int | float)]
-
-
-def _show_preview(preview: dict[str, Any]) -> None:
-    typer.echo(
-        f"{preview['rows']:,} of {preview['texts']:,} texts are labelled, {preview['cells']:,} labels, {preview['groups']:,} groups."
-    )
-    for option in preview["options"]:
-        typer.echo(
-            f"  {option['key']}: {option['yes']:,} yes, {option['no']:,} no, {option['missing']:,} missing"
-        )
-    for warning in preview["warnings"]:
-        typer.echo(f"note: {warning}")
-    for line in _estimate_lines(preview):
-        typer.echo(line)
-
-
-def _estimate_lines(preview: dict[str, Any]) -> list[str]:
-    """What the job would take, in words."""
-    from app.cli.following import duration
-
-    found = preview.get("estimate")
-    if found is None:
-        waiting = preview.get("measuring")
-        return (
-            [f"No estimate yet: {waiting} measures it as soon as a trainer is free. Ask again in a moment."]
-            if waiting
-            else []
-        )
-    low, high = found["range_seconds"]
-    epochs = "1 epoch" if found["epochs"] == 1 else f"{found['epochs']} epochs"
-    within = " within the time budget" if found["epochs_in_time_budget"] is not None else ""
-    measured = found["measured"]
-    return [
-        (
-            f"It would take about {duration(found['seconds'])} (between {duration(low)} and {duration(high)}): "
-            f"{found['folds']} folds, up to {epochs}{within}, {found['tokens_read']:,} tokens read."
-        ),
-        f"Memory up to {found['memory_bytes'] / 2**30:.1f} GiB, disk up to {found['disk_bytes'] / 2**30:.1f} GiB.",
-        (
-            f"Measured on {measured['host']} ({measured['device']}), {measured['at'][:16].replace('T', ' ')} UTC: "
-            f"{found['tokens_per_second']:,.0f} tokens a second in training, {found['trunk_tokens_per_second']:,.0f} in the frozen layers."
-        ),
-    ]

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
-from typer.testing import CliRunner, Result
 
-from app.cli.following import JobDisplay, duration, told
-from app.cli.main import build
+from app.cli.durations import duration
+from app.cli.following import JobDisplay, told
 from app.db.session import writing
 from app.jobs import leases
 from app.jobs.queries import append_event, finish
 from app.jobs.rules import State
 from models.adapters.folder import finish as finish_folder
 from tests.integration.review_corpus import Built
+from tests.integration.train.conftest import Remand
 from tests.small_corpus import TWO_ARGUMENTS
-
-Remand = Callable[..., Result]
-
-
-@pytest.fixture
-def remand(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Remand:
-    """Runs a command line against the app; it must end with status 0 unless told otherwise."""
-
-    @contextmanager
-    def connect(timeout: float = 60.0) -> Iterator[TestClient]:
-        yield client
-
-    # the app logs to the standard output that the command line has here
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    build()  # a verb's module that is first imported now would keep the replaced function for good
-    monkeypatch.setattr("app.cli.client.connect", connect)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: str, status: int = 0) -> Result:
-        done = CliRunner().invoke(build(), list(words))
-        assert done.exit_code == status, done.output
-        return done
-
-    return run
 
 
 @pytest.fixture
@@ -98,33 +70,6 @@ def test_a_job_is_paused_and_resumed(remand: Remand, corpus: Built, allowed: Pat
     assert f"{job_id} is paused." in remand("jobs", "pause", job_id).output
     assert "paused" in remand("jobs", "list", "--state", "paused").output
     assert remand("jobs", "resume", job_id).output.strip() == f"{job_id} is queued."
-
-
-def test_an_estimate_in_words() -> None:
-    from app.cli.train import _estimate_lines
-
-    found = {
-        "seconds": 125.0,
-        "range_seconds": [40.0, 200.0],
-        "folds": 5,
-        "epochs": 1,
-        "epochs_in_time_budget": 1,
-        "tokens_read": 1_200_000,
-        "memory_bytes": 3 << 29,
-        "disk_bytes": 1 << 30,
-        "tokens_per_second": 15_000.4,
-        "trunk_tokens_per_second": 30_000.0,
-        "measured": {"host": "box", "device": "cpu", "at": "2026-01-05T09:00:00Z"},
-    }
-    assert _estimate_lines({"estimate": found}) == [
-        (
-            "It would take about 2 min 05 s (between 40 s and 3 min 20 s): 5 folds, up to 1 epoch within the time budget, "
-            "1,200,000 tokens read."
-        ),
-        "Memory up to 1.5 GiB, disk up to 1.0 GiB.",
-        "Measured on box (cpu), 2026-01-05 09:00 UTC: 15,000 tokens a second in training, 30,000 in the frozen layers.",
-    ]
-    assert _estimate_lines({"estimate": None, "measuring": None}) == []
 
 
 def test_a_job_is_made_listed_shown_and_cancelled(remand: Remand, corpus: Built, allowed: Path) -> None:

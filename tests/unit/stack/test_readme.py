@@ -1,4 +1,4 @@
-"""What the README tells people to type exists."""
+"""What the README and docs/documents.md tell people to type exists."""
 
 import re
 from pathlib import Path
@@ -10,15 +10,16 @@ from app.cli.main import build
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
-BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+DOCUMENTS = (ROOT / "docs" / "documents.md").read_text()
+BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", README + DOCUMENTS, re.MULTILINE | re.DOTALL))
 COMMANDS = sorted(
     {line.partition("#")[0].strip() for line in BLOCKS.splitlines() if line.startswith("./remand ")}
-    | set(re.findall(r"`\.?/?(remand [a-z][^`]*)`", README))
+    | set(re.findall(r"`\.?/?(remand [a-z][^`]*)`", README + DOCUMENTS))
 )
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_of_the_readme_exists_with_its_options(line: str) -> None:
+def test_a_documented_command_exists_with_its_options(line: str) -> None:
     words = line.split()[1:]
     command = typer.main.get_command(build())
     while words and words[0] in (getattr(command, "commands", None) or {}):
