@@ -46,10 +46,9 @@ class LoraLinear(nn.Module):
         """(…, in) -> (…, out) in the dtype of `x`."""
         dropping = self.training and self.dropout > 0
         if x.device.type == "cpu" and not dropping and self.base.weight.dtype == x.dtype:
-            added: Tensor = AddedProduct.apply(  # type: ignore[no-untyped-call]
-                x, self.base.weight, self.base.bias, self.lora_A, self.lora_B, self.scaling
-            )
-            return added
+            parts = (self.base.weight, self.base.bias, self.lora_A, self.lora_B)
+            (added,) = AddedProduct.apply(x, self.scaling, *parts)  # type: ignore[no-untyped-call]
+            return added  # type: ignore[no-any-return]
         kept = functional.dropout(x, self.dropout, self.training)
         low = functional.linear(kept, self.lora_A.to(x.dtype))
         return self.base(x) + functional.linear(low, (self.lora_B * self.scaling).to(x.dtype))  # type: ignore[no-any-return]

@@ -21,8 +21,9 @@ from transformers.utils import logging as transformers_logging
 from models.catalog import CATALOG, GENERATIVE_FAMILIES, locate, weights_digest
 from models.encoder.load import compute_dtype, resolve_device
 from models.generative.gptj import pack_gptj
+from models.generative.llama import pack_llama
 from models.generative.lora import scaling_of, target_names, with_lora
-from models.generative.packing import Packing, pack_attention
+from models.generative.packing import Packing
 from models.training.errors import TrainingRefusedError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def prepare_attention(model: nn.Module, packing: Packing) -> None:
     if family == "gptj":
         pack_gptj(model, packing)
     elif family == "llama":
-        pack_attention(model, packing)
+        pack_llama(model, packing)
 
 
 def load_model(

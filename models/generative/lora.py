@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.encoder.lora_product import AddedProduct
 
 ALPHA_PER_RANK = 2
 """Plain LoRA: alpha is twice the rank, so the scaling is 2 at every rank."""
@@ -41,8 +44,20 @@ class LoraLinear(nn.Module):
         """The frozen weight: T5 asks a linear for its dtype before it calls it."""
         return self.base.weight  # type: ignore[return-value]
 
+    @property
+    def bias(self) -> Tensor | None:
+        """The frozen bias."""
+        return self.base.bias  # type: ignore[return-value]
+
+    def adds_to_weight(self, x: Tensor) -> bool:
+        """Whether LoRA is added to the weight: on a CPU, unless it is held in another dtype than it is used in."""
+        plain = x.device.type == "cpu" and isinstance(self.base, nn.Linear)
+        return plain and self.weight.dtype == x.dtype
+
     def forward(self, x: Tensor) -> Tensor:
-        """(…, in) -> (…, out) in the dtype of `x`; the sum is fused into the second product."""
+        """(…, in) -> (…, out) in the dtype of `x`; on a CPU LoRA is added to the weight, else to the product."""
+        if self.adds_to_weight(x):
+            return read_together(x, (self,))[0]
         plain = self.base(x)
         low = functional.linear(x, self.lora_A.to(x.dtype))
         added = torch.addmm(
@@ -50,6 +65,18 @@ class LoraLinear(nn.Module):
             self.lora_B.to(x.dtype).t(), alpha=self.scaling,
         )  # fmt: skip
         return added.view(plain.shape)
+
+
+def read_together(x: Tensor, linears: Sequence[nn.Module]) -> tuple[Tensor, ...]:
+    """What several linears of one scaling make of the same `x`: (…, in) -> (…, out) each."""
+    added = [linear for linear in linears if isinstance(linear, LoraLinear) and linear.adds_to_weight(x)]
+    if len(added) < len(linears):
+        return tuple(linear(x) for linear in linears)
+    parts = [
+        value for linear in added for value in (linear.weight, linear.bias, linear.lora_A, linear.lora_B)
+    ]
+    found: tuple[Tensor, ...] = AddedProduct.apply(x, added[0].scaling, *parts)  # type: ignore[no-untyped-call]
+    return found
 
 
 def scaling_of(method: str, rank: int) -> float:

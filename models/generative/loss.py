@@ -10,6 +10,8 @@ from torch.nn import functional
 
 CHUNK = 2048
 """Tokens whose logits exist at one time."""
+CPU_CHUNK = 256
+"""The same on a CPU: few enough for its cache, enough for products at full speed."""
 
 
 class _ChunkedLoss(torch.autograd.Function):
@@ -19,16 +21,24 @@ class _ChunkedLoss(torch.autograd.Function):
     def forward(context: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
         gradient = torch.empty_like(hidden)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for part in range(0, len(hidden), CHUNK):
-            inside = slice(part, part + CHUNK)
-            logits = functional.linear(hidden[inside], weight, bias).float()
+        rows = _chunk(hidden)
+        # One piece of memory for all chunks: the system hands out pages of this size slowly.
+        room = weight.new_empty(min(rows, len(hidden)), len(weight))
+        for part in range(0, len(hidden), rows):
+            inside = slice(part, part + rows)
+            chosen = hidden[inside]
+            logits = torch.mm(chosen, weight.t(), out=room[: len(chosen)])
+            logits = (logits if bias is None else logits.add_(bias)).float()
             places = torch.arange(len(logits), device=hidden.device), targets[inside]
-            normaliser = torch.logsumexp(logits, dim=-1)
-            total += (normaliser - logits[places]).sum()
-            # in place: the probabilities take the logits' memory, which is the largest there is
-            probabilities = logits.sub_(normaliser.unsqueeze(1)).exp_()
+            right = logits[places]
+            # In place: the probabilities take the logits' memory, which is the largest there is.
+            largest = logits.amax(dim=-1, keepdim=True)
+            powers = logits.sub_(largest).exp_()
+            sums = powers.sum(dim=-1, keepdim=True)
+            total += (sums.log() + largest).sum() - right.sum()
+            probabilities = powers.div_(sums)
             probabilities[places] -= 1
-            gradient[inside] = probabilities.to(weight.dtype) @ weight
+            torch.mm(probabilities.to(weight.dtype), weight, out=gradient[inside])
         context.save_for_backward(gradient)
         return total
 
@@ -53,12 +63,17 @@ def summed_loss(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Te
 @torch.no_grad()
 def token_losses(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
     """Cross-entropy of each token in nats: fp32 (tokens,). Arguments as for `summed_loss`."""
+    rows = _chunk(hidden)
     parts = [
         functional.cross_entropy(
-            functional.linear(hidden[part : part + CHUNK], weight, bias).float(),
-            targets[part : part + CHUNK],
+            functional.linear(hidden[part : part + rows], weight, bias).float(),
+            targets[part : part + rows],
             reduction="none",
         )
-        for part in range(0, len(hidden), CHUNK)
+        for part in range(0, len(hidden), rows)
     ]
     return torch.cat(parts) if parts else torch.zeros(0, device=hidden.device)
+
+
+def _chunk(hidden: Tensor) -> int:
+    return CPU_CHUNK if hidden.device.type == "cpu" else CHUNK

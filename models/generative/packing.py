@@ -1,7 +1,6 @@
 """Attention within documents: several documents lie in one row of tokens, and none sees another.
 
-Llama calls it through transformers' AttentionInterface, GPT-J through a forward of its own (`gptj.py`). On CUDA it is
-PyTorch's `varlen_attn` (flash attention over cumulative lengths); elsewhere each piece is attended by itself, so that nothing
+Llama (`llama.py`) and GPT-J (`gptj.py`) call it from forwards of their own. On CUDA it is PyTorch's `varlen_attn` (flash attention over cumulative lengths); elsewhere each piece is attended by itself, so that nothing
 is computed between documents and no mask is needed.
 """
 
@@ -9,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from transformers import AttentionInterface
+
+from models.generative.causal_products import CausalProducts
 
 NAME = "remand_packed"
-FUSED_FROM = 256
-"""On a CPU, tokens of a piece from which PyTorch's fused kernel is used; below, plain products are quicker both ways."""
+"""What a model's configuration calls its attention: nothing that transformers would make a mask for."""
 
 
 @dataclass(slots=True)
@@ -61,16 +59,17 @@ def attend(packing: Packing, query: Tensor, key: Tensor, value: Tensor, scale: f
         *(torch.split(part, list(packing.lengths), dim=2) for part in (query, key, value)), strict=True
     )
     mixed = [_piece(q, k, v, scale) for q, k, v in pieces]
-    return torch.cat(mixed, dim=2).transpose(1, 2)
+    return torch.cat(mixed, dim=1) if len(mixed) > 1 else mixed[0]
 
 
 def _piece(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    length = query.shape[2]
-    if length >= FUSED_FROM:
-        return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
-    later = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
-    scores = ((query * scale) @ key.transpose(-1, -2)).masked_fill(later, float("-inf"))
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype) @ value
+    """(1, tokens, heads, size) of a piece's (1, heads, tokens, size)."""
+    if not (torch.is_grad_enabled() and query.requires_grad):
+        # Forwards alone the fused kernel is as quick, and keeps nothing.
+        alone = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
+        return alone.transpose(1, 2)
+    mixed: Tensor = CausalProducts.apply(query[0], key[0], value[0], scale)  # type: ignore[no-untyped-call]
+    return mixed.transpose(0, 1).unsqueeze(0)
 
 
 def _varlen(packing: Packing, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
@@ -87,25 +86,3 @@ def _varlen(packing: Packing, query: Tensor, key: Tensor, value: Tensor, scale: 
     )  # fmt: skip
     assert isinstance(mixed, Tensor)
     return mixed.unsqueeze(0).to(value.dtype)
-
-
-def packed_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-    scaling: float | None = None, **_: Any,
-) -> tuple[Tensor, None]:  # fmt: skip
-    """`attend` as transformers calls it; the module carries its `Packing`."""
-    assert attention_mask is None, "packed attention takes no mask: documents are told by their lengths"
-    packing: Packing = module.packing  # type: ignore[assignment]
-    return attend(packing, query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
-
-
-def pack_attention(model: nn.Module, packing: Packing) -> None:
-    """Let every attention of a Llama model attend within the pieces of `packing`, in place."""
-    for module in model.modules():
-        if hasattr(module, "q_proj") and hasattr(module, "is_causal"):
-            module.packing = packing  # type: ignore[assignment]
-    # Set on the configuration, not through the model's setter: no mask shall be made for it.
-    model.config._attn_implementation = NAME  # type: ignore[union-attr]  # noqa: SLF001
-
-
-AttentionInterface.register(NAME, packed_attention)

@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from models.generative.activations import TanhGelu
 from models.generative.blocks import targets_of, windows, wrap
 from models.generative.causal import causal_task, hidden_states, likelihood
+from models.generative.causal_products import BLOCK
 from models.generative.load import Base, checkpoint_activations, load_base, load_model, output_layer
-from models.generative.loss import CHUNK, summed_loss, token_losses
-from models.generative.packing import FUSED_FROM, Packing, attend
+from models.generative.lora import LoraLinear
+from models.generative.loss import CPU_CHUNK, summed_loss, token_losses
+from models.generative.norms import RootMeanSquare
+from models.generative.packing import Packing, attend
 from models.generative.request import GenerativeRequest
+from models.generative.rotary import Rotated
 from tests.tiny_decoder import make_decoder
 
 
@@ -103,21 +108,30 @@ def test_fewer_kept_activations_give_the_same_gradients(tmp_path: Path, family: 
         torch.testing.assert_close(value.grad, wanted[name])
 
 
-def test_long_pieces_go_through_the_fused_kernel_and_agree() -> None:
+@pytest.mark.parametrize("learning", [True, False])
+def test_attention_within_pieces_is_masked_attention_over_all(learning: bool) -> None:
+    """Both ways: with products in blocks when gradients are asked for, with PyTorch's kernel when not."""
     torch.manual_seed(0)
-    lengths = (FUSED_FROM + 3, 5)
-    query = torch.randn(1, 4, sum(lengths), 8)
-    key, value = torch.randn(1, 2, sum(lengths), 8), torch.randn(1, 2, sum(lengths), 8)
+    lengths = (2 * BLOCK + 3, 5, BLOCK, 1)
+    query, key, value = (
+        torch.randn(1, heads, sum(lengths), 8, requires_grad=learning) for heads in (4, 2, 2)
+    )
     packing = Packing()
     packing.set(lengths, torch.device("cpu"))
     found = attend(packing, query, key, value, 0.3)
-    document = torch.repeat_interleave(torch.arange(2), torch.tensor(lengths))
+    document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     place = torch.arange(sum(lengths))
     seen = (document[:, None] == document) & (place[:, None] >= place)
     wanted = torch.nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=seen, scale=0.3, enable_gqa=True
     )
     torch.testing.assert_close(found, wanted.transpose(1, 2), rtol=1e-4, atol=1e-5)
+    if learning:
+        outer = torch.randn_like(found)
+        slopes = torch.autograd.grad((found * outer).sum(), (query, key, value))
+        others = torch.autograd.grad((wanted.transpose(1, 2) * outer).sum(), (query, key, value))
+        for slope, other in zip(slopes, others, strict=True):
+            torch.testing.assert_close(slope, other, rtol=1e-3, atol=1e-5)
 
 
 def test_on_cuda_the_kernel_is_given_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,15 +193,90 @@ def test_perplexity_counts_every_document_in_windows_of_its_own(tmp_path: Path) 
         assert loss == pytest.approx(wanted, rel=1e-4)
 
 
-def test_the_chunked_loss_is_cross_entropy_with_its_gradient() -> None:
+@pytest.mark.parametrize("biased", [True, False])
+def test_the_chunked_loss_is_cross_entropy_with_its_gradient(biased: bool) -> None:
     torch.manual_seed(0)
-    hidden = torch.randn(CHUNK + 5, 6, requires_grad=True)
-    weight, bias = torch.randn(11, 6), torch.randn(11)
-    targets = torch.randint(0, 11, (CHUNK + 5,))
-    (summed_loss(hidden, weight, bias, targets) * 0.25).backward()
+    hidden = torch.randn(CPU_CHUNK + 5, 6, requires_grad=True)
+    # Logits far apart: the wrong ones' powers vanish, and the loss must not.
+    weight, bias = 40 * torch.randn(11, 6), torch.randn(11) if biased else None
+    targets = torch.randint(0, 11, (CPU_CHUNK + 5,))
+    told = summed_loss(hidden, weight, bias, targets)
+    (told * 0.25).backward()
     found, hidden.grad = hidden.grad, None
-    wanted = torch.nn.functional.cross_entropy(hidden @ weight.t() + bias, targets, reduction="sum")
+    logits = torch.nn.functional.linear(hidden, weight, bias)
+    wanted = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    torch.testing.assert_close(told, wanted, rtol=1e-5, atol=0.0)
     (wanted * 0.25).backward()
     torch.testing.assert_close(found, hidden.grad, rtol=1e-4, atol=1e-5)
     each = token_losses(hidden, weight, bias, targets)
     assert float(each.sum()) == pytest.approx(float(wanted.detach()), rel=1e-5)
+
+
+def stock_gradients(base: Base, document: np.ndarray) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and LoRA's gradients by transformers' own layers and autograd, with LoRA beside the weights."""
+    stock = load_model(base.path, "causal", torch.float32, base.device).eval().requires_grad_(False)
+    twins: dict[str, torch.nn.Parameter] = {}
+    for name, module in list(base.model.named_modules()):
+        if isinstance(module, LoraLinear):
+            pair = [torch.nn.Parameter(part.detach().clone()) for part in (module.lora_A, module.lora_B)]
+            twins |= {
+                f"base_model.model.{name}.lora_{which}.weight": part
+                for which, part in zip("AB", pair, strict=True)
+            }
+
+            def beside(_module: object, given: tuple[torch.Tensor], plain: torch.Tensor, pair: list[torch.nn.Parameter] = pair, scaling: float = module.scaling) -> torch.Tensor:  # fmt: skip
+                return plain + scaling * (given[0] @ pair[0].t() @ pair[1].t())
+
+            stock.get_submodule(name).register_forward_hook(beside)
+    ids = torch.from_numpy(document.astype(np.int64)).unsqueeze(0)
+    logits = stock(input_ids=ids).logits[0, :-1]
+    loss = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum")
+    loss.backward()
+    return float(loss.detach()), {name: part.grad for name, part in twins.items() if part.grad is not None}
+
+
+@pytest.mark.parametrize("family", ["llama", "gptj"])
+def test_loss_and_gradients_are_those_of_transformers_own_layers(tmp_path: Path, family: str) -> None:
+    base = loaded(tmp_path, family)
+    torch.manual_seed(2)
+    for value in base.trained.values():
+        torch.nn.init.normal_(value, std=0.1)
+    (document,) = documents(50)
+    loss = causal_task(base, wrap([document], 50), None).loss([0])
+    loss.backward()
+    wanted, slopes = stock_gradients(base, document)
+    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-5)
+    assert slopes.keys() == base.trained.keys()
+    for name, value in base.trained.items():
+        torch.testing.assert_close(value.grad, slopes[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("neighbours", [True, False])
+@pytest.mark.parametrize("turned", [8, 4])
+def test_the_slope_of_turned_heads_is_turned_back(neighbours: bool, turned: int) -> None:
+    torch.manual_seed(0)
+    heads = torch.randn(1, 5, 2, 8, dtype=torch.float64, requires_grad=True)
+    angles = torch.randn(1, 5, 1, turned // 2, dtype=torch.float64)
+    angles = angles.repeat_interleave(2, dim=-1) if neighbours else torch.cat((angles, angles), dim=-1)
+    assert torch.autograd.gradcheck(
+        lambda x: Rotated.apply(x, angles.cos(), angles.sin(), neighbours), (heads,)
+    )
+    found = Rotated.apply(heads, angles.cos(), angles.sin(), neighbours)
+    torch.testing.assert_close(found.norm(dim=-1), heads.norm(dim=-1))
+
+
+def test_norm_and_activation_are_the_written_out_ones() -> None:
+    torch.manual_seed(0)
+    x, weight = (
+        torch.randn(4, 6, dtype=torch.float64, requires_grad=True),
+        torch.randn(6, dtype=torch.float64),
+    )
+    assert torch.autograd.gradcheck(lambda x: RootMeanSquare.apply(x, weight, 1e-6), (x,))
+    wanted = weight * x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+    torch.testing.assert_close(RootMeanSquare.apply(x, weight, 1e-6), wanted)
+    spread = torch.linspace(-12, 12, 97, requires_grad=True)
+    found = TanhGelu()(spread)
+    written = torch.nn.functional.gelu(spread, approximate="tanh")
+    torch.testing.assert_close(found, written, rtol=1e-5, atol=1e-6)
+    (slope,), (other,) = (torch.autograd.grad(value.sum(), spread) for value in (found, written))
+    torch.testing.assert_close(slope, other, rtol=1e-4, atol=1e-6)

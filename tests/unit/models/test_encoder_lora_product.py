@@ -41,9 +41,35 @@ def test_the_slopes_are_those_of_the_product():
 
     def product(x, down, up):
         # The class gives fp32 slopes of LoRA, as its weights are; the check wants doubles.
-        return AddedProduct.apply(x, weight, bias, down, up, 2.0)
+        return AddedProduct.apply(x, 2.0, weight, bias, down, up)
 
     assert torch.autograd.gradcheck(product, (x, down, up), eps=1e-5, atol=1e-3)
+
+
+def test_linears_that_read_the_same_are_as_each_alone():
+    torch.manual_seed(3)
+    parts = [
+        [
+            torch.randn(out, 6),
+            torch.randn(out) if bias else None,
+            torch.randn(rank, 6),
+            torch.randn(out, rank),
+        ]
+        for out, bias, rank in ((5, True, 2), (7, False, 3))
+    ]
+    x, *learned = (
+        value.requires_grad_()
+        for value in (torch.randn(2, 4, 6), *(part for four in parts for part in four[2:]))
+    )
+    together = AddedProduct.apply(x, 2.0, *parts[0], *parts[1])
+    alone = [AddedProduct.apply(x, 2.0, *four)[0] for four in parts]
+    outer = [torch.randn_like(found) for found in together]
+    slopes = [
+        torch.autograd.grad(sum((a * b).sum() for a, b in zip(found, outer, strict=True)), [x, *learned])
+        for found in (together, alone)
+    ]
+    for found, other in zip([*together, *slopes[0]], [*alone, *slopes[1]], strict=True):
+        torch.testing.assert_close(found, other)
 
 
 def test_the_first_layer_asks_for_no_slope_of_its_input():
