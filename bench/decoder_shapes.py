@@ -48,14 +48,20 @@ def config_of(family: str, shape: Shape) -> Any:
 
 
 def random_model(
-    family: str, shape: Shape, device: torch.device, dtype: torch.dtype, seed: int = 0
+    family: str,
+    shape: Shape,
+    device: torch.device,
+    dtype: torch.dtype,
+    seed: int = 0,
+    attention: str | None = None,
 ) -> nn.Module:
-    """The model made on the device itself, with weights that the seed gives."""
+    """The model made on the device itself, with weights that the seed gives; `attention` None is transformers' choice."""
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
+    chosen = {} if attention is None else {"attn_implementation": attention}
     with device:
-        model: nn.Module = AutoModelForCausalLM.from_config(config_of(family, shape), dtype=dtype)
+        model: nn.Module = AutoModelForCausalLM.from_config(config_of(family, shape), dtype=dtype, **chosen)
     return model.to(device).eval()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from typing import Any
 from models.versions import installed
 
 PACKAGES = ("torch", "transformers", "peft", "scikit-learn", "polars", "sqlalchemy", "fastapi")
+TRIAL = 256
+"""Rows of the matmul that is tried first."""
+SLOW = 5.0
+"""Seconds that one matmul may take."""
 
 
 def describe() -> dict[str, Any]:
@@ -27,23 +32,43 @@ def describe() -> dict[str, Any]:
     }
 
 
-def matmul_gflops(size: int = 2048, rounds: int = 5, device: str = "cpu") -> dict[str, float]:
-    """GFLOP/s of a square matmul in float32 and bfloat16, the best of `rounds`."""
+def matmul_gflops(
+    dtypes: Sequence[str] = ("float32", "bfloat16"), size: int = 2048, rounds: int = 5, device: str = "cpu"
+) -> dict[str, float]:
+    """GFLOP/s of a square matmul in each dtype, the best of `rounds`.
+
+    A CPU without bf16 arithmetic takes minutes for what its fp32 does in a tenth of a second: a small matmul says first
+    whether the large one would take longer than SLOW, and then is the measurement.
+    """
     import torch
 
     rates: dict[str, float] = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        matrix = torch.randn(size, size, dtype=torch.float32, device=device).to(dtype)
-
-        def product(matrix: torch.Tensor = matrix) -> None:
-            matrix @ matrix
-            if device != "cpu":
-                torch.cuda.synchronize()
-
-        product()
-        best = min(_seconds(product) for _ in range(rounds))
-        rates[str(dtype).removeprefix("torch.")] = 2 * size**3 / best / 1e9
+    for name in dtypes:
+        dtype = getattr(torch, name)
+        rate = _rate(torch.randn(TRIAL, TRIAL, device=device).to(dtype), 2)
+        if 2 * size**3 / rate <= SLOW:
+            rate = _rate(torch.randn(size, size, device=device).to(dtype), rounds)
+        rates[name] = rate / 1e9
     return rates
+
+
+def cpu_seconds() -> float:
+    """Seconds of processor time of this process, all threads, and of its children that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def _rate(matrix: Any, rounds: int) -> float:
+    """Floating-point operations a second of a square matmul with itself, after one to warm up."""
+    import torch
+
+    def product() -> None:
+        matrix @ matrix
+        if matrix.is_cuda:
+            torch.cuda.synchronize()
+
+    product()
+    return float(2 * len(matrix) ** 3 / min(_seconds(product) for _ in range(rounds)))
 
 
 def _seconds(call: Any) -> float:

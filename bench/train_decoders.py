@@ -23,6 +23,8 @@ import torch
 from torch import nn
 
 from bench.decoder_shapes import SHAPES, Shape, flops_per_token, random_model
+from bench.machine import matmul_gflops
+from models.encoder.load import compute_dtype
 
 WARM_STEPS = 3
 TARGETS = {
@@ -43,7 +45,6 @@ def rows_of(shape: Shape, count: int, *, mixed: bool) -> list[np.ndarray[Any, np
 
 def ours(given: argparse.Namespace, shape: Shape, device: torch.device) -> dict[str, Any]:
     """Train with models.generative and measure between two steps' beginnings."""
-    from models.encoder.load import compute_dtype
     from models.generative.blocks import Blocks, wrap
     from models.generative.causal import causal_task
     from models.generative.fit import FitSettings, Signals, fit
@@ -97,19 +98,26 @@ def ours(given: argparse.Namespace, shape: Shape, device: torch.device) -> dict[
 
 
 def hf_trainer(given: argparse.Namespace, shape: Shape, device: torch.device) -> dict[str, Any]:
-    """Train with transformers.Trainer and peft: bf16 weights, bf16 autocast, fused AdamW, the same adapters and documents."""
+    """Train with transformers.Trainer and peft: the same adapters, documents and precision, fused AdamW on a GPU.
+
+    bf16 weights and autocast where bf16 is computed. Tuned: batches by length, and the quicker of transformers' attentions.
+    """
     from peft import LoraConfig, get_peft_model
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    from models.encoder.load import compute_dtype
-
     dtype = compute_dtype(device)
-    model: Any = random_model(given.family, shape, device, dtype)
+    model: Any = random_model(given.family, shape, device, dtype, attention=given.attention or None)
     config = LoraConfig(task_type="CAUSAL_LM", r=given.rank, lora_alpha=2 * given.rank, target_modules=TARGETS[given.family])  # fmt: skip
     model = get_peft_model(model, config)
     steps = WARM_STEPS + given.steps
-    rows = [{"input_ids": row} for row in rows_of(shape, 2 * (steps + 1) * given.batch, mixed=given.mixed)]
-    first = _first_loss(model, rows[0]["input_ids"].tolist(), device)
+    documents = rows_of(shape, 2 * (steps + 1) * given.batch, mixed=given.mixed)
+    first = _first_loss(model, documents[0].tolist(), device)
+    if given.by_length:
+        from bench.train_trainer import by_length
+
+        order = by_length(np.array(list(map(len, documents))), 0, min(given.micro, given.batch))
+        documents = [documents[row] for row in order]
+    rows = [{"input_ids": row} for row in documents]
     times: list[tuple[float, float]] = []
     read: list[int] = []
 
@@ -135,6 +143,7 @@ def hf_trainer(given: argparse.Namespace, shape: Shape, device: torch.device) ->
             gradient_accumulation_steps=max(1, given.batch // given.micro), max_steps=steps, learning_rate=RATE, bf16=dtype is torch.bfloat16,
             optim="adamw_torch_fused" if device.type == "cuda" else "adamw_torch", save_strategy="no", logging_strategy="no", report_to=[],
             use_cpu=device.type == "cpu", gradient_checkpointing=given.checkpointing, dataloader_num_workers=0, disable_tqdm=True, remove_unused_columns=False,
+            train_sampling_strategy="sequential" if given.by_length else "random",
         )  # fmt: skip
         Trainer(
             model=model, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[Clock()]
@@ -155,21 +164,7 @@ def _first_loss(model: nn.Module, ids: list[int], device: torch.device) -> float
     return float(model(input_ids=row, labels=row).loss)
 
 
-def peak_flops(device: torch.device) -> float:
-    """Floating-point operations a second of a large square matmul in bf16, the best of ten."""
-    size = 8192 if device.type == "cuda" else 2048
-    matrix = torch.randn(size, size, device=device).to(torch.bfloat16)
-    best = float("inf")
-    for _ in range(10):
-        began = time.perf_counter()
-        matrix @ matrix
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
-
-
-def measure(given: argparse.Namespace, family: str, engine: str) -> dict[str, Any]:
+def measure(given: argparse.Namespace, family: str, engine: str, *setting: str) -> dict[str, Any]:
     """One measurement in a fresh process; where memory runs out the micro-batch is halved, for either engine."""
     micro = given.micro
     while True:
@@ -177,7 +172,7 @@ def measure(given: argparse.Namespace, family: str, engine: str) -> dict[str, An
             sys.executable, "-m", "bench.train_decoders", "--child", engine, "--family", family, "--shape", given.shape,
             *("--device", given.device, "--batch", str(given.batch), "--micro", str(micro), "--steps", str(given.steps)),
             *("--rank", str(given.rank), "--sequence", str(given.sequence or 0), "--threads", str(given.threads)),
-            *(f"--{name}" for name in ("checkpointing", "mixed", "compile") if getattr(given, name)),
+            *(f"--{name}" for name in ("checkpointing", "mixed", "compile") if getattr(given, name)), *setting,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"})  # fmt: skip
         if done.returncode == 0:
@@ -188,17 +183,31 @@ def measure(given: argparse.Namespace, family: str, engine: str) -> dict[str, An
         micro //= 2
 
 
+def contenders(given: argparse.Namespace, family: str) -> dict[str, tuple[str, ...]]:
+    """Engine and setting of each: ours, HF Trainer as it comes, and tuned where there is something to tune.
+
+    Where documents are padded, batches by length; on a CPU attention as plain products. GPT-J has no other than that.
+    """
+    tuned = ["--by-length"] if given.micro > 1 and given.mixed else []
+    if family == "llama" and given.device == "cpu":
+        tuned += ["--attention", "eager"]
+    found: dict[str, tuple[str, ...]] = {"ours": ("ours",), "hf": ("hf",)}
+    return found | ({"hf_tuned": ("hf", *tuned)} if tuned else {})
+
+
 def compare(given: argparse.Namespace, family: str) -> dict[str, Any]:
-    """Both engines on one model, turn by turn, the best of `rounds` each."""
+    """Every contender on one model, turn by turn, the best of `rounds` each."""
     shape = shape_of(given, family)
-    runs: dict[str, list[dict[str, Any]]] = {"ours": [], "hf": []}
+    entered = contenders(given, family)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in entered}
     for _ in range(given.rounds):
-        for engine, found in runs.items():
-            found.append(measure(given, family, engine))
+        for name, found in runs.items():
+            found.append(measure(given, family, *entered[name]))
     best = {
         name: max(found, key=lambda run: run.get("tokens_per_second", 0.0)) for name, found in runs.items()
     }
-    peak = peak_flops(torch.device(given.device))
+    dtype = str(compute_dtype(torch.device(given.device))).removeprefix("torch.")
+    peak = 1e9 * matmul_gflops([dtype], 8192 if given.device.startswith("cuda") else 2048, device=given.device)[dtype]  # fmt: skip
     flops = flops_per_token(shape, family)
     for run in best.values():
         if "tokens_per_second" in run:
@@ -207,15 +216,19 @@ def compare(given: argparse.Namespace, family: str) -> dict[str, Any]:
     return {
         "family": family, "shape": given.shape, "sequence": shape.sequence, "batch": given.batch, "rank": given.rank,
         "documents": "mixed" if given.mixed else "full", "compiled": given.compile,
-        "flops_per_token": flops, "peak_tflops": round(peak / 1e12, 2), **best,
-        "ratio": _ratio(best, "tokens_per_second"), "ratio_of_cpu_time": _ratio(best, "tokens_per_cpu_second"),
+        "flops_per_token": flops, "peak_dtype": dtype, "peak_tflops": round(peak / 1e12, 3), **best,
+        "ratio": _ratios(best, "tokens_per_second"), "ratio_of_cpu_time": _ratios(best, "tokens_per_cpu_second"),
     }  # fmt: skip
 
 
-def _ratio(best: dict[str, dict[str, Any]], name: str) -> float | None:
-    """Ours over HF Trainer's; on a busy machine CPU time says more than the clock."""
-    values = [best[engine].get(name) for engine in ("ours", "hf")]
-    return round(values[0] / values[1], 3) if all(values) else None
+def _ratios(best: dict[str, dict[str, Any]], name: str) -> dict[str, float | None]:
+    """Ours over each of HF Trainer's; on a busy machine CPU time says more than the clock."""
+    rate = best["ours"].get(name)
+    return {
+        other: round(rate / found[name], 3) if rate and found.get(name) else None
+        for other, found in best.items()
+        if other != "ours"
+    }
 
 
 def shape_of(given: argparse.Namespace, family: str) -> Shape:
@@ -253,6 +266,8 @@ def main() -> None:
         help="Documents of an eighth of the sequence to all of it: ours packs, HF pads.",
     )
     parser.add_argument("--compile", action="store_true", help="Ours only: torch.compile on every layer.")
+    parser.add_argument("--by-length", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--attention", default="", help=argparse.SUPPRESS)
     parser.add_argument("--child", choices=["ours", "hf"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     given.micro = given.micro or (8 if given.device.startswith("cuda") else 1)

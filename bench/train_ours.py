@@ -30,13 +30,22 @@ class Speed:
 
     tokens: int
     seconds: float
+    cpu_seconds: float
+    """Processor time of all threads."""
     trained: int
     """Parameters that are trained."""
+    computed: int
+    """Tokens with padding."""
 
     @property
     def rate(self) -> float:
         """Tokens per second, padding not counted."""
         return self.tokens / self.seconds
+
+    @property
+    def cpu_rate(self) -> float:
+        """Tokens per second of processor time: what a machine that others use slows least."""
+        return self.tokens / self.cpu_seconds
 
 
 def pooled_of(encoder: Encoder) -> tuple[int, ...]:
@@ -70,16 +79,17 @@ def ours(encoder: Encoder, texts: Texts, trunk: Trunk, tokens: int, rank: int, s
     for batch in batches[:WARM_STEPS]:
         take_step(fit, run, batch, _ignore)
     _wait(encoder)
-    began, read = time.perf_counter(), 0
+    began, used, read, computed = time.perf_counter(), time.process_time(), 0, 0
     for batch in batches[WARM_STEPS:]:
         take_step(fit, run, batch, _ignore)
         read += int(lengths[batch].sum())
+        computed += len(batch) * int(lengths[batch].max())
         if read >= tokens:
             break
     _wait(encoder)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - used
     parameters = sum(p.numel() for group in run.optimizer.param_groups for p in group["params"])
-    return Speed(read, seconds, parameters)
+    return Speed(read, seconds, cpu, parameters, computed)
 
 
 def _wait(encoder: Encoder) -> None:
