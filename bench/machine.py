@@ -15,6 +15,8 @@ from models.versions import installed
 PACKAGES = ("torch", "transformers", "peft", "scikit-learn", "polars", "sqlalchemy", "fastapi")
 TRIAL = 256
 """Rows of the matmul that is tried first."""
+TRIALS = 20
+"""How often: under a millisecond each with arithmetic, a tenth of a second without; a busy machine spoils some."""
 SLOW = 5.0
 """Seconds that one matmul may take."""
 
@@ -45,7 +47,7 @@ def matmul_gflops(
     rates: dict[str, float] = {}
     for name in dtypes:
         dtype = getattr(torch, name)
-        rate = _rate(torch.randn(TRIAL, TRIAL, device=device).to(dtype), 2)
+        rate = _rate(torch.randn(TRIAL, TRIAL, device=device).to(dtype), TRIALS)
         if 2 * size**3 / rate <= SLOW:
             rate = _rate(torch.randn(size, size, device=device).to(dtype), rounds)
         rates[name] = rate / 1e9
