@@ -68,3 +68,37 @@ def docx(paragraphs: Sequence[str], table: Sequence[Sequence[str]] = ()) -> byte
     out = io.BytesIO()
     document.save(out)
     return out.getvalue()
+
+
+def docx_of(body: str) -> bytes:
+    """A Word file whose body holds this XML after its one paragraph; `w:` is Word's namespace."""
+    from docx import Document
+    from docx.oxml import parse_xml
+
+    namespaces = (
+        'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
+        'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    )
+    document = Document()
+    document.add_paragraph("First.")
+    for element in parse_xml(f"<w:body {namespaces}>{body}</w:body>"):
+        document.element.body.insert(len(document.element.body) - 1, element)
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def scanned_in_a_form() -> bytes:
+    """A PDF whose page draws a form that holds the image."""
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.generic import DictionaryObject, NameObject, StreamObject
+
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(scanned_pdf(1))))
+    page = writer.pages[0]
+    form = StreamObject()
+    form.update({NameObject("/Type"): NameObject("/XObject"), NameObject("/Subtype"): NameObject("/Form"), NameObject("/Resources"): page["/Resources"]})  # fmt: skip
+    held = DictionaryObject({NameObject("/Form"): writer._add_object(form)})
+    page[NameObject("/Resources")] = DictionaryObject({NameObject("/XObject"): held})
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()

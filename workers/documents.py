@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -78,11 +79,7 @@ def _files(set_id: str) -> Sequence[DocumentFile]:
 
 def _take(job: JobContext, file: DocumentFile, limits: Limits) -> None:
     """Read one file and store what came of it."""
-    job.transaction(
-        lambda session: session.execute(
-            update(DocumentFile).where(DocumentFile.id == file.id).values(tries=file.tries + 1)
-        )
-    )
+    _count_tries(job, file, file.tries + 1)
     try:
         if file.tries >= MOST_TRIES:
             raise DocumentRefusedError(
@@ -93,6 +90,9 @@ def _take(job: JobContext, file: DocumentFile, limits: Limits) -> None:
         found = _read(job, file, limits)
     except DocumentRefusedError as refused:
         found = _Read({"status": "refused", "code": refused.code, "detail": str(refused)})
+    except JobStopped:  # the file is not to blame
+        _count_tries(job, file, file.tries)
+        raise
     try:
         job.transaction(lambda session: _store(job, session, file, found))
     except (JobFailed, LeaseLost):
@@ -100,12 +100,29 @@ def _take(job: JobContext, file: DocumentFile, limits: Limits) -> None:
         raise
 
 
+def _count_tries(job: JobContext, file: DocumentFile, tries: int) -> None:
+    query = update(DocumentFile).where(DocumentFile.id == file.id).values(tries=tries)
+    job.transaction(lambda session: session.execute(query))
+
+
+def _breathe(job: JobContext) -> None:
+    """Between two pages or files of an archive: a sign of life, JobStopped when the job shall stop."""
+    job.beat("reading")
+    if job.stop_reason() is not None:
+        raise JobStopped
+
+
 def _forget_deleted(job: JobContext, file: DocumentFile, found: _Read) -> None:
     """Remove what was read out of a file whose set, or corpus, was deleted meanwhile: nothing of it stays."""
     with reading() as session:
         if session.get(DocumentFile, file.id) is not None:
             return
-    for digest in {blob.digest for blob, _media_type in found.blobs}:
+    _forget(job, {blob.digest for blob, _media_type in found.blobs})
+
+
+def _forget(job: JobContext, digests: set[str]) -> None:
+    """Delete those of these blobs that no row refers to."""
+    for digest in digests:
         with writing() as session:
             drop_unregistered(session, job.blobs, digest)
 
@@ -113,10 +130,7 @@ def _forget_deleted(job: JobContext, file: DocumentFile, found: _Read) -> None:
 def _read(job: JobContext, file: DocumentFile, limits: Limits) -> _Read:
     path = job.blobs.path(file.source_blob)
     if is_archive(file.filename) and not file.inside:
-        inside = []
-        for name, content in unpacked(path, file.filename, limits):
-            job.beat("unpacking")
-            inside.append((f"{file.filename}/{name}", job.blobs.put_bytes(content)))
+        inside = _unpack(job, file, path, limits)
         blobs = tuple((blob, "application/octet-stream") for _name, blob in inside)
         return _Read({"status": "unpacked", "kind": "archive"}, blobs, tuple(inside))
     content = path.read_bytes()
@@ -130,13 +144,26 @@ def _read(job: JobContext, file: DocumentFile, limits: Limits) -> _Read:
             columns | {"status": "read", "warnings": list(warnings), "text_blob": blob.digest},
             ((blob, "application/jsonl"),),
         )
-    document = read_document(content, file.filename, limits)
+    document = read_document(content, file.filename, limits, lambda: _breathe(job))
     blob = job.blobs.put_bytes(document.text.encode("utf-8", "replace"))
     columns = {"kind": "document", "pages": document.pages, "characters": len(document.text)}
     return _Read(
         columns | {"status": "read", "warnings": list(document.warnings), "text_blob": blob.digest},
         ((blob, "text/plain"),),
     )
+
+
+def _unpack(job: JobContext, file: DocumentFile, path: Path, limits: Limits) -> list[tuple[str, Blob]]:
+    """Store the files of an archive: all of them, or none."""
+    inside: list[tuple[str, Blob]] = []
+    try:
+        for name, content in unpacked(path, file.filename, limits):
+            _breathe(job)
+            inside.append((f"{file.filename}/{name}", job.blobs.put_bytes(content)))
+    except (DocumentRefusedError, JobStopped):
+        _forget(job, {blob.digest for _name, blob in inside})
+        raise
+    return inside
 
 
 def _store(job: JobContext, session: WriteSession, file: DocumentFile, found: _Read) -> None:

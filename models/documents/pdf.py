@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from models.documents.layout import paragraphs_of
@@ -11,12 +12,14 @@ from models.documents.values import Document, DocumentRefusedError, Limits, refu
 
 LETTERS_OF_A_PAGE = 12
 """A page with an image and fewer letters is a scan (a stamp or a page number may have been set over it)."""
+_DEEPEST = 3
+"""Forms within forms that are looked into for images."""
 
 
-def read_pdf(content: bytes, name: str, limits: Limits) -> Document:
+def read_pdf(content: bytes, name: str, limits: Limits, breathe: Callable[[], None]) -> Document:
     """The text layer of a PDF, pages in order.
 
-    A file that only an owner's password protects opens without one and is read.
+    A file that only an owner's password protects opens without one and is read. `breathe` is called before every page.
 
     Raises:
         DocumentRefusedError: corrupt, password-protected, scanned without a text layer, empty or too large.
@@ -26,6 +29,7 @@ def read_pdf(content: bytes, name: str, limits: Limits) -> Document:
     scanned, broken = [], []
     length = 0
     for number, page in enumerate(pages, 1):
+        breathe()
         try:
             text = page.extract_text() or ""
         except Exception:  # noqa: BLE001  pypdf raises whatever a broken page makes it stumble over
@@ -45,7 +49,6 @@ def read_pdf(content: bytes, name: str, limits: Limits) -> Document:
 
 def _pages(content: bytes, name: str, limits: Limits) -> list[Any]:
     from pypdf import PasswordType, PdfReader
-    from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.ERROR)
     try:
@@ -66,16 +69,9 @@ def _pages(content: bytes, name: str, limits: Limits) -> list[Any]:
         return list(reader.pages)
     except DocumentRefusedError:
         raise
-    except (
-        PyPdfError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        NotImplementedError,
-        OSError,
-    ):
+    except MemoryError:  # the machine's fault, not the file's
+        raise
+    except Exception:  # noqa: BLE001  pypdf raises whatever a damaged file makes it stumble over
         raise _corrupt(name) from None
 
 
@@ -104,12 +100,24 @@ def _warnings(scanned: list[int], broken: list[int], removed: int, pages: int) -
 
 
 def _has_image(page: Any) -> bool:
-    """Whether a page shows an image, without decoding it."""
+    """Whether a page shows an image, itself or through the forms that it draws, without decoding it."""
     try:
-        objects = page["/Resources"]["/XObject"].get_object()
-        return any(objects[key].get_object().get("/Subtype") == "/Image" for key in objects)
-    except (KeyError, TypeError, AttributeError):
+        return _draws_image(page, _DEEPEST)
+    except Exception:  # noqa: BLE001  pypdf raises whatever a broken page makes it stumble over
         return False
+
+
+def _draws_image(holder: Any, deepest: int) -> bool:
+    if "/Resources" not in holder or "/XObject" not in holder["/Resources"]:
+        return False
+    objects = holder["/Resources"]["/XObject"].get_object()
+    for key in objects:
+        found = objects[key].get_object()
+        if found.get("/Subtype") == "/Image":
+            return True
+        if found.get("/Subtype") == "/Form" and deepest and _draws_image(found, deepest - 1):
+            return True
+    return False
 
 
 def _listed(numbers: list[int]) -> str:

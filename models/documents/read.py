@@ -6,17 +6,22 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from models.documents.bombs import refuse_bomb
-from models.documents.docx import OLE, read_docx
+from models.documents.docx import CONTENT_TYPES, OLE, is_word_file, read_docx
 from models.documents.pdf import read_pdf
 from models.documents.plain import read_plain
 from models.documents.values import Document, DocumentRefusedError, Limits
 
 PLAIN = frozenset({".txt", ".text", ".md"})
 ROWS = frozenset({".jsonl", ".csv"})
+_PDF = b"%PDF-"
+
+
+def _nothing() -> None:
+    """For readings that nobody waits for."""
 
 
 def is_archive(name: str) -> bool:
@@ -29,8 +34,16 @@ def has_rows(name: str) -> bool:
     return _suffix(name) in ROWS
 
 
-def read_document(content: bytes, name: str, limits: Limits) -> Document:
-    """A PDF, DOCX or plain text file as text. PDF and Word files are known by how they begin, whatever their name.
+def read_document(
+    content: bytes, name: str, limits: Limits, breathe: Callable[[], None] = _nothing
+) -> Document:
+    """A PDF, DOCX or plain text file as text. PDF and Word files are known by what is in them, whatever their name.
+
+    Args:
+        content: of the file.
+        name: its name.
+        limits: what it may hold.
+        breathe: called between two pages; whatever it raises ends the reading.
 
     Raises:
         DocumentRefusedError: it cannot be read; code and words say why.
@@ -41,12 +54,15 @@ def read_document(content: bytes, name: str, limits: Limits) -> Document:
         raise DocumentRefusedError(
             "document-too-large",
             name,
-            f"{len(content):,} bytes, more than the {limits.bytes:,} allowed. Split it.",
+            f"more than the {limits.bytes:,} bytes allowed. Split it.",
         )
     suffix = _suffix(name)
-    if b"%PDF-" in content[:1024] or suffix == ".pdf":
-        return read_pdf(content, name, limits)
-    if suffix == ".docx" or content.startswith(OLE):
+    # Rubbish may stand before a PDF's first line; a text about PDF is none.
+    begins = content.lstrip().startswith(_PDF) if suffix in PLAIN else _PDF in content[:1024]
+    word = content.startswith(OLE) or is_word_file(content)
+    if begins or (suffix == ".pdf" and not word):
+        return read_pdf(content, name, limits, breathe)
+    if suffix == ".docx" or word:
         return read_docx(content, name, limits)
     if suffix in PLAIN:
         return read_plain(content, name, limits)
@@ -66,7 +82,16 @@ def unpacked(content: bytes | Path, name: str, limits: Limits) -> Iterator[tuple
     try:
         with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as archive:
             refuse_bomb(archive, name, limits.archive_bytes)
-            members = sorted(member.filename for member in archive.infolist() if _wanted(member))
+            members = sorted(
+                (member for member in archive.infolist() if _wanted(member)),
+                key=lambda member: member.filename,
+            )
+            if any(member.filename == CONTENT_TYPES for member in members):
+                raise DocumentRefusedError(
+                    "document-kind-unknown",
+                    name,
+                    "it is an Office file and no archive of documents: give it its own ending.",
+                )
             if not members:
                 raise DocumentRefusedError("document-empty", name, "the archive holds no files.")
             if len(members) > limits.files:
@@ -76,7 +101,9 @@ def unpacked(content: bytes | Path, name: str, limits: Limits) -> Iterator[tuple
                     f"{len(members):,} files, more than the {limits.files:,} allowed. Send several archives.",
                 )
             for member in members:
-                yield member, archive.read(member)
+                with archive.open(member) as opened:
+                    # No more than shows that it is too large: who reads it refuses it by name.
+                    yield member.filename, opened.read(limits.bytes + 1)
     except DocumentRefusedError:
         raise
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError, ValueError):  # fmt: skip

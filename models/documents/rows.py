@@ -20,6 +20,10 @@ def read_rows(content: bytes, name: str, limits: Limits) -> tuple[list[Row], tup
     Raises:
         DocumentRefusedError: not such a file (the line is named), empty, or too large.
     """
+    if len(content) > limits.bytes:
+        raise DocumentRefusedError(
+            "document-too-large", name, f"more than the {limits.bytes:,} bytes allowed. Split it."
+        )
     text, warnings = decoded(content, name)
     if len(text) > 50 * limits.characters:
         raise DocumentRefusedError("document-too-large", name, f"{len(text):,} characters. Split it.")

@@ -87,6 +87,47 @@ def test_an_interrupted_job_goes_on_where_it_was(client: TestClient, engine: Eng
         assert connection.execute(text("SELECT max(tries) FROM document_files")).scalar_one() == 1
 
 
+def test_a_long_file_and_an_archive_are_left_halfway_and_do_not_count_as_tried(
+    client: TestClient, engine: Engine, environment: Path
+) -> None:
+    files = {
+        "long.pdf": pdf([["A page of words."]] * 3),
+        "many.zip": zipped({f"{n}.txt": b"%d" % n for n in range(3)}),
+    }
+    made = upload(client, files)
+    uploaded = stored(environment)
+
+    class AfterLooks(StopFlag):
+        def __init__(self, looks: int) -> None:
+            super().__init__()
+            self.left = looks
+
+        def reason(self) -> Any:
+            self.left -= 1
+            return "shutdown" if self.left < 0 else None
+
+    for attempt, looks in enumerate((2, 6), 1):  # in the PDF; then, after it is read, in the archive
+        assert read(client, engine, made, AfterLooks(looks))["waiting"] == 3 - attempt
+        with writing(engine) as session:
+            leases.release(
+                session,
+                made["job_id"],
+                attempt,
+                code="shutdown",
+                reason="asked",
+                counted=False,
+                max_attempts=3,
+            )
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT tries FROM document_files ORDER BY id")).scalars().all() == [
+            1,
+            0,
+        ]
+    assert stored(environment) == uploaded + 1
+    found = read(client, engine, made)
+    assert (found["state"], found["documents"], found["refused"]) == ("ready", 4, 0)
+
+
 def test_a_file_that_ends_the_process_twice_is_refused(client: TestClient, engine: Engine) -> None:
     made = upload(client, {"bad.txt": b"Text.", "good.txt": b"Text, too."})
     with engine.begin() as connection:

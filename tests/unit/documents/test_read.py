@@ -11,7 +11,7 @@ import pytest
 from models.documents.read import read_document, unpacked
 from models.documents.rows import read_rows
 from models.documents.values import DocumentRefusedError, Limits
-from tests.made_documents import docx, encrypted_with_aes, pdf, scanned_pdf
+from tests.made_documents import docx, docx_of, encrypted_with_aes, pdf, scanned_in_a_form, scanned_pdf
 
 PAGES = [
     ["Lady Hale gives the judg-", "ment of the court in this well-", "known matter of public law, and others agree.", "The appeal is allowed."],
@@ -72,7 +72,8 @@ def test_a_pdf_under_an_owners_password_alone_is_read() -> None:
         (pdf([[]]), "blank.pdf", "document-empty"),
         (b" \n", "empty.txt", "document-empty"),
         (b"PK\x03\x04 broken", "a.docx", "document-corrupt"),
-        (zipped({"hello.txt": b"x"}), "b.docx", "document-corrupt"),
+        (zipped({"hello.txt": b"x"}), "b.docx", "document-kind-unknown"),
+        (scanned_in_a_form(), "form.pdf", "document-scanned"),
         (bytes.fromhex("d0cf11e0a1b11ae1") + b"x" * 99, "old.doc", "document-kind-unknown"),
         (bytes.fromhex("d0cf11e0a1b11ae1") + "EncryptedPackage".encode("utf-16-le"), "c.docx", "document-password-protected"),
         (b"GIF89a\x00\x01", "picture.gif", "document-kind-unknown"),
@@ -112,6 +113,74 @@ def test_a_word_file_is_read_in_order_with_its_tables_and_without_its_header() -
     assert found.pages is None
 
 
+def test_a_word_file_is_read_as_it_stands_after_its_tracked_changes() -> None:
+    run = "<w:r><w:t xml:space='preserve'>{}</w:t></w:r>"
+    words = {name: run.format(name) for name in ("kept ", "new", "gone", "marked", "field", "moved", "cell", "inner", "box", "old box", "lost")}  # fmt: skip
+    found = read_document(
+        docx_of(f"""
+            <w:sdt><w:sdtPr/><w:sdtContent><w:p>{run.format("A content control.")}</w:p></w:sdtContent></w:sdt>
+            <w:p>{words["kept "]}<w:ins w:id="1">{words["new"]}</w:ins>
+              <w:del w:id="2"><w:r><w:delText>gone</w:delText></w:r></w:del><w:moveFrom w:id="3">{words["gone"]}</w:moveFrom>
+              <w:r><w:tab/><w:noBreakHyphen/></w:r><w:smartTag w:element="x">{words["marked"]}</w:smartTag>
+              <w:fldSimple w:instr="DATE">{words["field"]}</w:fldSimple><w:moveTo w:id="4">{words["moved"]}</w:moveTo></w:p>
+            <w:tbl><w:tr><w:tc><w:p>{words["cell"]}</w:p></w:tc><w:tc>
+              <w:tbl><w:tr><w:tc><w:p>{words["inner"]}</w:p></w:tc></w:tr></w:tbl><w:p/></w:tc></w:tr>
+              <w:tr><w:trPr><w:del w:id="5"/></w:trPr><w:tc><w:p>{words["lost"]}</w:p></w:tc></w:tr></w:tbl>
+            <w:p><w:r><mc:AlternateContent><mc:Choice Requires="x"><w:drawing><w:txbxContent><w:p>{words["box"]}</w:p></w:txbxContent></w:drawing>
+              </mc:Choice><mc:Fallback><w:pict><w:txbxContent><w:p>{words["old box"]}</w:p></w:txbxContent></w:pict></mc:Fallback>
+              </mc:AlternateContent></w:r></w:p>"""),
+        "a.docx",
+        Limits(),
+    )
+    assert found.text.split("\n\n") == ["First.", "A content control.", "kept new -markedfieldmoved", "cell\tinner", "box"]  # fmt: skip
+    assert found.warnings == ()
+
+
+def test_notes_that_are_left_out_are_counted() -> None:
+    note = "<w:p><w:r><w:t>Said.</w:t></w:r><w:r><w:footnoteReference w:id='2'/></w:r></w:p>"
+    assert read_document(docx_of(note * 3), "a.docx", Limits()).warnings == ("Footnotes are left out: 3.",)
+
+
+@pytest.mark.parametrize("name", ["letter.doc", "letter.pdf", "letter.txt", "letter"])
+def test_pdf_and_word_files_are_known_by_what_is_in_them(name: str) -> None:
+    assert read_document(docx(["Words."]), name, Limits()).text == "Words."
+    assert "appeal is allowed" in read_document(pdf(PAGES), name, Limits()).text
+
+
+def test_a_text_about_pdf_is_a_text() -> None:
+    assert (
+        read_document(b"A PDF begins with %PDF-1.7.", "a.txt", Limits()).text == "A PDF begins with %PDF-1.7."
+    )
+
+
+def test_a_long_pdf_is_left_between_two_pages() -> None:
+    class Stopped(Exception):
+        pass
+
+    pages: list[int] = []
+
+    def breathe() -> None:
+        pages.append(len(pages))
+        if len(pages) == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        read_document(pdf(PAGES * 4), "a.pdf", Limits(), breathe)
+    assert len(pages) == 2
+
+
+def test_a_page_that_is_broken_inside_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pypdf import PageObject
+    from pypdf.errors import PdfStreamError
+
+    def broken(*_: object) -> str:
+        raise PdfStreamError("no end")
+
+    monkeypatch.setattr(PageObject, "extract_text", broken)
+    monkeypatch.setattr(PageObject, "__getitem__", broken)
+    assert code_of(pdf(PAGES), "hurt.pdf") == "document-corrupt"
+
+
 def test_a_zip_bomb_in_a_word_file_is_not_unpacked() -> None:
     bomb = zipped({"[Content_Types].xml": b"<x/>", "word/document.xml": b"\x00" * (40 << 20)})
     assert len(bomb) < 100_000
@@ -145,6 +214,14 @@ def test_an_archive_gives_its_files_in_order_without_hidden_ones() -> None:
     assert list(unpacked(zipped(files), "a.zip", Limits())) == [("b/1.txt", b"one"), ("b/2.txt", b"two")]
 
 
+def test_of_a_file_too_large_an_archive_gives_what_shows_it_and_no_more() -> None:
+    found = dict(unpacked(zipped({"long.jsonl": b"x" * 5000}), "a.zip", Limits(bytes=1000)))
+    assert len(found["long.jsonl"]) == 1001
+    with pytest.raises(DocumentRefusedError, match="more than the 1,000 bytes") as refused:
+        read_rows(found["long.jsonl"], "long.jsonl", Limits(bytes=1000))
+    assert refused.value.code == code_of(found["long.jsonl"], "long.txt", Limits(bytes=1000))
+
+
 @pytest.mark.parametrize(
     ("content", "limits", "code"),
     [
@@ -152,6 +229,7 @@ def test_an_archive_gives_its_files_in_order_without_hidden_ones() -> None:
         (zipped({}), Limits(), "document-empty"),
         (zipped({"a.txt": b"a", "b.txt": b"b"}), Limits(files=1), "document-too-large"),
         (zipped({"a.txt": b"\x00" * (40 << 20)}), Limits(), "document-bomb"),
+        (docx(["A Word file."]), Limits(), "document-kind-unknown"),
     ],
 )
 def test_wrong_archives_are_refused(content: bytes, limits: Limits, code: str) -> None:
