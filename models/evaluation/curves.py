@@ -99,7 +99,7 @@ def score_intervals(
     drawn = group_draws(int(codes.max(initial=-1)) + 1, draws, seed)
     spread = bootstrap(labels, probabilities, decisions, codes, drawn)
     return {
-        "draws": draws,
+        "draws": drawn.shape[1] - 1,
         "groups": len(drawn),
         "options": {
             key: {name: interval(spread[name][:, column]) for name in SCORES}

@@ -64,7 +64,7 @@ def compare_sides(
     codes = group_codes([groups[row] for row in rows.tolist()])
     drawn = group_draws(int(codes.max(initial=-1)) + 1, draws, seed)
     if not len(rows):
-        return {"rows": 0, "cells": 0, "groups": 0, "draws": draws, "macro": {}, "options": []}
+        return {"rows": 0, "cells": 0, "groups": 0, "draws": 0, "macro": {}, "options": []}
     spreads = (
         bootstrap(common, first.probabilities[rows], first.decisions[rows], codes, drawn),
         bootstrap(common, second.probabilities[rows], second.decisions[rows], codes, drawn),
@@ -79,7 +79,7 @@ def compare_sides(
         "rows": len(rows),
         "cells": int((common != MISSING).sum()),
         "groups": len(drawn),
-        "draws": draws,
+        "draws": drawn.shape[1] - 1,
         "macro": {name: _difference(*(macro(spread, name) for spread in spreads)) for name in COMPARED},
         "options": with_holm(options),
     }

@@ -35,7 +35,11 @@ Spread = Mapping[str, NDArray[np.float64]]
 
 
 def group_draws(groups: int, draws: int, seed: int) -> NDArray[np.uint8]:
-    """How often each draw holds each group: uint8 (groups, 1 + draws); the first column is the sample itself, all ones."""
+    """How often each draw holds each group: uint8 (groups, 1 + draws); the first column is the sample itself, all ones.
+
+    A single group says nothing about others: there are no draws then, and so no intervals.
+    """
+    draws = draws if groups > 1 else 0
     rng = np.random.default_rng(seed)
     found = np.ones((groups, 1 + draws), dtype=np.uint8)
     for draw in range(1, 1 + draws):
@@ -89,7 +93,7 @@ def macro(spread: Spread, name: str) -> NDArray[np.float64]:
 
 
 def interval(values: NDArray[np.float64]) -> list[float] | None:
-    """95 % percentile interval of a score's draws, None where fewer than half of them are defined.
+    """95 % percentile interval of a score's draws, None where fewer than half of them are defined or there are none.
 
     Args:
         values: float64 (1 + draws); the first one is the sample itself and is left out.

@@ -40,9 +40,8 @@ class Comparison:
     model_macro_f1: float
     baseline_macro_f1: float
     difference: float
-    low: float
-    high: float
-    """95 % interval of the difference, bootstrapped by group."""
+    interval: list[float] | None
+    """95 %, of the difference, bootstrapped by group; None where all rows are of one group."""
 
     @property
     def beaten(self) -> bool:
@@ -114,7 +113,7 @@ def beats_baselines(
                 "model_macro_f1": comparison.model_macro_f1,
                 "baseline_macro_f1": comparison.baseline_macro_f1,
                 "difference": comparison.difference,
-                "interval": [comparison.low, comparison.high],
+                "interval": comparison.interval,
                 "beaten": comparison.beaten,
             }
             for comparison in found
@@ -137,8 +136,8 @@ def compare(
     whole = np.ones((1, ours.shape[1]))
     first, second = float(_macro_f1(ours, whole)[0]), float(_macro_f1(theirs, whole)[0])
     spread = _macro_f1(ours, draws) - _macro_f1(theirs, draws)
-    low, high = (float(value) for value in np.nanquantile(spread, (0.025, 0.975)))
-    return Comparison(baseline, first, second, first - second, low, high)
+    ends = np.nanquantile(spread, (0.025, 0.975)).tolist() if ours.shape[1] > 1 else None
+    return Comparison(baseline, first, second, first - second, ends)
 
 
 def _counts(
@@ -196,11 +195,14 @@ def _sentence(found: Sequence[Comparison]) -> str:
     if not found:
         return "No baseline was fitted, so nothing shows that this model is worth having."
     best = max(found, key=lambda comparison: comparison.baseline_macro_f1)
-    sure = best.low > 0 or best.high < 0
+    if best.interval is None:
+        within = "no interval, because all texts are of one group"
+    else:
+        low, high = best.interval
+        within = f"95 % interval {low:+.3f} to {high:+.3f}{'' if low > 0 or high < 0 else ': within chance'}"
     return (
         f"Held-out macro-F1 {best.model_macro_f1:.3f}, {'above' if best.beaten else 'not above'} the "
-        f"{TITLES[best.baseline]}'s {best.baseline_macro_f1:.3f} (difference {best.difference:+.3f}, 95 % interval "
-        f"{best.low:+.3f} to {best.high:+.3f}{'' if sure else ': within chance'})."
+        f"{TITLES[best.baseline]}'s {best.baseline_macro_f1:.3f} (difference {best.difference:+.3f}, {within})."
     )
 
 

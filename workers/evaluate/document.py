@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.evaluation.paired import Side
 from models.training.metrics import plain
@@ -33,7 +34,8 @@ class Part:
 def document_of(scope: Scope, parts: Mapping[str, Part], seed: int, **details: Any) -> dict[str, Any]:
     """The evaluation, ready for JSON.
 
-    Every number is about the rows that the reading under evaluation holds out; beside it stand others on the same rows.
+    Every number is about the rows that the reading under evaluation holds out. Others stand beside it on the same rows, a second
+    adapter on those of them that it holds out as well (`read_of_these`); what is paired is on the cells that both have read.
 
     Args:
         scope: the rows.
@@ -57,7 +59,7 @@ def document_of(scope: Scope, parts: Mapping[str, Part], seed: int, **details: A
         synthetic=scope.synthetic,
         snapshot_id=scope.snapshot_id,
         scope=details.pop("scope_asked"),
-        held_out={name: held_out_words(scope, part.readers) for name, part in parts.items()},
+        held_out={name: held_out_words(scope, part.readers, rows) for name, part in parts.items()},
         decided_by={name: part.thresholds for name, part in parts.items()},
         twins=twins,
         **details,
@@ -66,14 +68,18 @@ def document_of(scope: Scope, parts: Mapping[str, Part], seed: int, **details: A
     return document
 
 
-def held_out_words(scope: Scope, readers: Readers | None) -> dict[str, Any]:
-    """How many rows were read by whom, and which were left out because every model has seen them."""
+def held_out_words(scope: Scope, readers: Readers | None, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """How many rows were read by whom, and which were left out because every model has seen them.
+
+    `rows` are those that the evaluation is about; `read_of_these` of them have an answer by this reading.
+    """
     total = len(scope.keys)
     if readers is None:
         return {
             "rows": total,
             "asked": total,
             "share": 1.0,
+            "read_of_these": len(rows),
             "left_out": 0,
             "left_out_ids": [],
             "by": {"untrained": total},
@@ -90,6 +96,7 @@ def held_out_words(scope: Scope, readers: Readers | None) -> dict[str, Any]:
         "rows": int(kept.sum()),
         "asked": total,
         "share": float(kept.mean()),
+        "read_of_these": int(kept[rows].sum()),
         "left_out": len(left),
         "left_out_ids": [scope.keys[row] for row in left[:IDS_NAMED].tolist()],
         "by": by,
@@ -118,7 +125,7 @@ def _sentence(document: Mapping[str, Any]) -> str:
 def _difference(found: Mapping[str, Any]) -> str:
     within = found["interval"]
     if within is None:
-        return f"{found['difference']:+.3f}"
+        return f"{found['difference']:+.3f} (no interval, because all texts are of one group)"
     sure = within[0] > 0 or within[1] < 0
     return f"{found['difference']:+.3f} (95 % interval {within[0]:+.3f} to {within[1]:+.3f}{'' if sure else ', within chance'})"
 

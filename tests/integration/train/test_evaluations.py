@@ -108,7 +108,7 @@ def test_from_training_to_evidence(trained: Trained, tmp_path: Path) -> None:
 def _a_split_it_has_not_seen(world: Trained) -> None:
     found = world.evaluated(adapter=world.first, split="val", compare_with=world.second)
     assert found["held_out"]["model"] | {"left_out_ids": []} == {
-        "rows": 12, "asked": 12, "share": 1.0, "left_out": 0, "left_out_ids": [], "by": {"final": 12},
+        "rows": 12, "asked": 12, "share": 1.0, "left_out": 0, "left_out_ids": [], "read_of_these": 12, "by": {"final": 12},
     }  # fmt: skip
     assert set(found["macro"]) == {"model", "untrained", "compared"}
     assert (found["scope"]["split"], found["labels"]["rows"]) == ("val", 12)

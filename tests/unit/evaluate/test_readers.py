@@ -99,7 +99,9 @@ def test_an_adapter_that_does_not_say_what_its_final_fit_saw_is_read_by_fold_mod
 
 def test_what_was_left_out_is_counted_and_named(folder: Path) -> None:
     rows = scope([("new", "case-9", NEW), ("seen by all", "case-1", TEXTS["b"][1]), ("b", *TEXTS["b"])])
-    words = held_out_words(rows, readers_of(folder, MEMBERS, rows, own=True))
+    readers, about = readers_of(folder, MEMBERS, rows, own=True), np.array([0, 1])
+    words = held_out_words(rows, readers, about)
+    assert (words["read_of_these"], held_out_words(rows, None, about)["read_of_these"]) == (1, 2)
     assert (words["rows"], words["asked"], words["left_out"], words["left_out_ids"]) == (
         2,
         3,
@@ -108,7 +110,7 @@ def test_what_was_left_out_is_counted_and_named(folder: Path) -> None:
     )
     assert words["share"] == pytest.approx(2 / 3)
     assert words["by"] == {"final": 1, "1 fold models": 1}
-    assert held_out_words(rows, None)["left_out"] == 0
+    assert held_out_words(rows, None, about)["left_out"] == 0
 
 
 def test_decisions_at_a_threshold_of_its_own_for_every_row() -> None:

@@ -74,6 +74,20 @@ def test_rows_a_reading_has_not_read_are_not_compared(labels, groups):
     assert verdict["comparisons"][0]["difference"] == 0
 
 
+def test_one_group_gives_a_difference_and_no_interval(labels):
+    one = ["the only case"] * 600
+    readings = {"model": reading(labels, 0.05, 1), "tfidf": reading(labels, 0.2, 2)}
+    verdict = beats_baselines(labels, readings, one)
+    assert verdict["comparisons"][0]["interval"] is None
+    assert verdict["comparisons"][0]["difference"] > 0
+    assert "no interval" in verdict["sentence"]
+    report = build_report(scheme(), labels, readings, [0.5] * 3, one)
+    assert set(report["evidence"]["intervals"]["macro"].values()) == {None}
+    assert (report["evidence"]["intervals"]["draws"], report["paired"]["tfidf"]["draws"]) == (0, 0)
+    assert report["paired"]["tfidf"]["macro"]["f1"]["interval"] is None
+    assert report["paired"]["tfidf"]["macro"]["f1"]["difference"] > 0
+
+
 def test_the_report_is_json_and_markdown(labels, groups):
     names = ("model", "tfidf", "probe", "untrained")
     readings = {name: reading(labels, 0.05 * i, i) for i, name in enumerate(names, start=1)}
