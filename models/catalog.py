@@ -6,7 +6,6 @@ Nothing here opens a model: `locate` answers with a folder whose weights are saf
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from models.families import FAMILIES
+from models.weight_files import DamagedFileError, check_files, parameter_count
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK = 1 << 20
-_UNREAD = ("decoder.", "lm_head.", "cls.", "head.", "classifier.", "vocab_")
 FULL_PARAMETERS = 150_000_000
 """Largest base model whose layers may be trained in full."""
 ENCODER_FAMILIES = frozenset(FAMILIES)
@@ -134,7 +133,7 @@ def locate(name: str, settings: CatalogSettings | None = None) -> Path:
         settings: what the operator allows; by default nothing but the package.
 
     Raises:
-        ModelUnavailableError: not found, not allowed, not safetensors, or weights that differ from the pinned digest.
+        ModelUnavailableError: not found, not allowed, not safetensors, damaged, or weights that differ from the pinned digest.
     """
     settings = settings or CatalogSettings()
     entry = CATALOG.get(name)
@@ -185,6 +184,10 @@ def _checked(name: str, folder: Path) -> Path:
         raise ModelUnavailableError(
             name, f"{folder.name} holds no safetensors weights; pickled ones are not read"
         )
+    try:
+        check_files(folder)
+    except DamagedFileError as error:
+        raise ModelUnavailableError(name, f"its folder is damaged: {error}") from error
     return folder
 
 
@@ -229,23 +232,6 @@ def _file_digest(file: Path) -> str:
         while chunk := opened.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def parameter_count(folder: Path) -> int:
-    """Weights of a model folder that reading texts takes: without a decoder beside an encoder, and without pre-training's heads.
-
-    Read from the headers of its safetensors files, so that nothing is loaded.
-    """
-    total = 0
-    for file in folder.glob("*.safetensors"):
-        with file.open("rb") as opened:
-            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-        total += sum(
-            math.prod(entry["shape"])
-            for name, entry in header.items()
-            if name != "__metadata__" and not name.startswith(_UNREAD)
-        )
-    return total
 
 
 def full_refusal(name: str, folder: Path) -> str | None:

@@ -60,7 +60,7 @@ class DistributionBalanced(BaseModel):
     tolerance: Annotated[float, Field(ge=1, le=100)] = 5.0
     """λ of the negative-tolerant regularisation: negatives' gradients fade λ times sooner."""
     bias: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """κ: how far logits are moved by the option's prior."""
+    """κ: how far logits are moved by the option's prior, as the paper writes it. The authors' code divides its 0.05 by λ."""
     gamma: Focus = 0.0
     """Focal exponent on top; the paper's DB-Focal has 2."""
 

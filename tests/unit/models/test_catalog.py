@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,47 @@ def test_pickled_weights_are_not_read(tiny_bert, tmp_path):
     shutil.copytree(tiny_bert, folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelUnavailableError, match="no safetensors"):
+        locate(str(folder), CatalogSettings(allowed_dirs=(str(tmp_path),)))
+
+
+def _cut(folder):
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:-1000])
+
+
+def _a_page(folder):
+    (folder / "model.safetensors").write_text("<html>404 Not Found</html>")
+
+
+def _a_pointer(folder):
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+
+
+def _no_config(folder):
+    (folder / "config.json").write_text('{"model_type": "be')
+
+
+def _half_a_download(folder):
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_cut, "and announces .*copy it again"),
+        (_a_page, "no safetensors file"),
+        (_a_pointer, "no safetensors file"),
+        (_no_config, "config.json is no JSON object"),
+        (_half_a_download, "model-00002-of-00002.safetensors is missing"),
+    ],
+)
+def test_a_damaged_folder_is_said_to_be_damaged(tiny_bert, tmp_path, damage, words):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_bert, folder)
+    assert locate(str(folder), CatalogSettings(allowed_dirs=(str(tmp_path),))) == folder.resolve()
+    damage(folder)
+    with pytest.raises(ModelUnavailableError, match=words):
         locate(str(folder), CatalogSettings(allowed_dirs=(str(tmp_path),)))
 
 
