@@ -158,11 +158,16 @@ def training_input(gathered: Gathered, request: TrainJobRequest, emit: Emit) -> 
 
 
 def attempt(given: Given, emit: Emit, should_stop: Callable[[], bool]) -> int:
-    """Train and tell how it ended; gives the exit status. What is refused leaves nothing behind, what is stopped its checkpoints."""
+    """Train and tell how it ended; gives the exit status.
+
+    What is refused leaves nothing behind but the checkpoints of an earlier call, which a corrected one goes on from; what is
+    stopped leaves its checkpoints.
+    """
     from models.catalog import ModelUnavailableError
     from models.data.folds import TooFewGroupsError
     from models.training.errors import TrainingRefusedError, TrainingStoppedError
 
+    begun = given.work_dir.exists()
     try:
         fine_tune(given, emit, should_stop)
     except TrainingStoppedError as error:
@@ -177,7 +182,8 @@ def attempt(given: Given, emit: Emit, should_stop: Callable[[], bool]) -> int:
         refusal = str(error)
     else:
         return 0
-    shutil.rmtree(given.work_dir, ignore_errors=True)
+    if not begun:
+        shutil.rmtree(given.work_dir, ignore_errors=True)
     emit({"event": "refused", "detail": refusal})
     return REFUSED
 

@@ -133,13 +133,25 @@ def _mapping(
     file: Path | None, text: str | None, id_: str | None, group: str | None, labels: str | None
 ) -> dict[str, Any]:
     """The mapping given as a file, with what single options say put in."""
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file else {}
+    found = _read_mapping(file) if file else {}
     found |= {key: value for key, value in (("text", text), ("id", id_), ("fold_group", group)) if value}
     if group and group not in found.get("groups", ()):
         found["groups"] = [*found.get("groups", ()), group]
     if labels:
         columns = [name.strip() for name in labels.split(",")]
         found["questions"] = [{"key": "labels", "kind": "yes_no_set", "columns": columns}]
+    return found
+
+
+def _read_mapping(file: Path) -> dict[str, Any]:
+    from app.cli.client import fail
+
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        fail(f"{file} is no JSON object: docs/imports.md shows a mapping.")
     return found
 
 

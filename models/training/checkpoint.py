@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -14,11 +15,21 @@ from models.adapters.folder import sync_folder
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Replace a checkpoint file by a new one in a single step: temporary name, fsync, rename."""
+    """Replace a checkpoint file by a new one in a single step."""
+    _replace(path, lambda opened: torch.save(state, opened))
+
+
+def save_json(path: Path, document: dict[str, Any]) -> None:
+    """The same for a document: after a power cut it is the old one or the new one, never an empty file."""
+    _replace(path, lambda opened: opened.write(json.dumps(document).encode()))
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Temporary name, fsync, rename."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
         with temporary.open("wb") as opened:
-            torch.save(state, opened)
+            write(opened)
             opened.flush()
             os.fsync(opened.fileno())
     except BaseException:

@@ -21,7 +21,7 @@ from models.encoder.trunk import DEFAULT_MEMORY, Trunk, build_trunk, text_means
 from models.evaluation.energy import energy_since, start_meter
 from models.training.assemble import held_out, reload_check, report_of, write_adapter
 from models.training.base import load_base
-from models.training.checkpoint import save_folder
+from models.training.checkpoint import save_folder, save_json
 from models.training.fit import Signals
 from models.training.fold import (
     Material,
@@ -176,9 +176,7 @@ def _plan(work: Path, encoder: Encoder, trunk: Trunk, data: TrainingSet, folds: 
         for stale in [path, *work.glob("member-*"), *work.glob("fit-*.pt")]:
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
     plan = make_plan(encoder, trunk, data, folds, spent)
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(plan.to_document()))
-    temporary.replace(path)
+    save_json(path, plan.to_document())
     return plan
 
 

@@ -119,3 +119,26 @@ def test_what_cannot_be_trained_on_is_said_in_words(tmp_path: Path, content: str
     assert attempt(given, events.append, lambda: False) == REFUSED
     assert (events[-1]["event"], words in events[-1]["detail"]) == ("refused", True), events[-1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.csv"]
+
+
+def test_a_call_that_is_refused_leaves_the_checkpoints_of_an_earlier_one(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id,text,remorse\na,x y,1\nb,y z,0\n")
+    given = Given(tmp_path / "f.csv", tmp_path / "out", {}, {"method": "lroa"})
+    kept = given.work_dir / "checkpoints" / "fit-fold0.pt"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"hours of work")
+    events: list[dict[str, Any]] = []
+    assert attempt(given, events.append, lambda: False) == REFUSED
+    assert "method" in events[-1]["detail"]
+    assert kept.read_bytes() == b"hours of work"
+
+
+@pytest.mark.parametrize("content", ["{", "[1]"])
+def test_a_mapping_that_is_no_json_object_is_said_to_be_none(tmp_path: Path, content: str) -> None:
+    for name, words in (("f.csv", "id,text\n"), ("mapping.json", content)):
+        (tmp_path / name).write_text(words)
+    options = ["--data_path", "f.csv", "--output_dir", "out", "--mapping", "mapping.json"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        answer = CliRunner().invoke(build(), ["fine-tune", *options])
+    assert (answer.exit_code, "mapping.json is no JSON object" in answer.output) == (1, True), answer.output
