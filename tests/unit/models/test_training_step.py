@@ -19,6 +19,7 @@ from models.training.errors import TrainingRefusedError, TrainingStoppedError
 from models.training.fit import Signals, fit_member, start_fit
 from models.training.loss_request import Asymmetric, DistributionBalanced, Focal
 from models.training.memory import MicroBatches, halving, is_out_of_memory, refusal
+from models.training.reading import read_rows, text_logits
 from models.training.request import TrainRequest
 from models.training.state import run_state
 from models.training.step import schedule, take_step, train_mode
@@ -94,6 +95,22 @@ def test_micro_batches_give_the_step_of_the_whole_batch(exact, task, parts):
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
     assert len(found[0][1]) > 8
     close(found[0][1], found[1][1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", list(Pooling))
+def test_before_the_first_step_the_trunks_own_sums_are_read_as_a_forward_pass_would(exact, task, pooling):
+    settings, rows = replace(PLAIN, pooling=pooling), task.watch_rows[::-1]
+    fit, run = start_fit(*exact, arguments_scheme(), task, settings)
+    train_mode(run, False)
+    first = read_rows(fit, run, rows, 64)
+    with torch.no_grad():
+        forward = text_logits(fit, run, rows).numpy()
+    # The trunk keeps activations in half precision, its sums in full.
+    np.testing.assert_allclose(first, forward, atol=0.02)
+    assert np.ptp(first, axis=0).min() > 0.2
+    take_step(fit, run, task.fit_rows, nothing)
+    run.epoch = 1
+    assert np.abs(read_rows(fit, run, rows, 64) - forward).max() > 0.02
 
 
 def test_activation_checkpointing_changes_nothing_but_memory(begun, task):
