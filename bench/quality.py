@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--collections", default="echr,vetclaims,tos")
     parser.add_argument(
-        "--rows", type=int, help="only the first groups with so many texts (for a quick look)"
+        "--rows", type=int, help="so many texts alone, spread evenly, to train on and of val (a quick look)"
     )
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--folds", type=int, default=3)
@@ -73,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(name: str, collection: Collection, options: argparse.Namespace) -> dict[str, Any]:
     """Train on what is not held out, and compare."""
-    rows = np.flatnonzero(~collection.held_out)
-    if options.rows:
-        rows = rows[: options.rows]
+    rows, check = (
+        _spread(np.flatnonzero(part), options.rows) for part in (~collection.held_out, collection.held_out)
+    )
     folder = options.work / name if options.work else Path(tempfile.mkdtemp(prefix="remand-quality-"))
     clock = Clock()
     try:
@@ -88,10 +88,10 @@ def measure(name: str, collection: Collection, options: argparse.Namespace) -> d
         clock.enter("tables")
         result["ladder"] = ladder(folder, report, collection, options.seed)
         result["questions"] = questions(report)
-        if collection.held_out.any():
+        if len(check):
             clock.enter("val, and the peer's fits")
             adapter = load_adapter(folder / "adapter", load_encoder(locate("minilm"), "cpu"))
-            result["val"] = on_val(adapter, collection, rows, options.folds, options.seed)
+            result["val"] = on_val(adapter, collection, rows, check, options.folds, options.seed)
         result["stages"] = clock.stages()
         result["seconds"] = clock.so_far
         print(f"seconds by stage: {result['stages']}\neverything in {clock.so_far:.0f} s", flush=True)
@@ -129,6 +129,13 @@ class Clock:
         if event["event"] in {"estimate", "epoch", "fold_finished", "report"}:
             kept = {k: v for k, v in event.items() if k in {"member", "epoch", "seconds", "tokens", "best_epoch", "estimated_seconds"}}  # fmt: skip
             print(f"  {self.so_far:6.0f} s {event['event']} {kept}", flush=True)
+
+
+def _spread(rows: NDArray[np.int64], count: int | None) -> NDArray[np.int64]:
+    """All rows, or so many of them at equal distances: of every group some."""
+    if count is None or count >= len(rows):
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
 def _write(

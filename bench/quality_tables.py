@@ -118,10 +118,22 @@ def _rung(row: dict[str, Any]) -> str:
 
 
 def on_val(
-    adapter: LoadedAdapter, collection: Collection, rows: NDArray[np.int64], folds: int, seed: int
+    adapter: LoadedAdapter,
+    collection: Collection,
+    rows: NDArray[np.int64],
+    check: NDArray[np.int64],
+    folds: int,
+    seed: int,
 ) -> dict[str, Any]:
-    """The shipped adapter on the held-out split beside the peer and beside the mean of its fold models."""
-    check = np.flatnonzero(collection.held_out)
+    """The shipped adapter on the held-out split beside the peer and beside the mean of its fold models.
+
+    Args:
+        adapter: trained on `rows`.
+        collection: the texts.
+        rows: what the peer is fitted on, too.
+        check: of the held-out split.
+        folds, seed: of the peer's thresholds.
+    """
     texts, around = [collection.texts[row] for row in check], collection.contexts()
     sides = peers(collection, rows, check, folds, seed)
     every = adapter.predict_members(texts, adapter.members, contexts=[around[row] for row in check])
