@@ -19,7 +19,6 @@ from models.adapters.head import Head, head_logits
 from models.adapters.wide import context_terms, wide_logits
 from models.encoder.tuning import tuning_for
 from models.training.fit import Fitted, Signals, fit_member
-from models.training.fold import inner_task, member_task, training_rows, wide_choice
 from models.training.linear import choose_penalty
 from models.training.loss_request import (
     Asymmetric,
@@ -28,6 +27,8 @@ from models.training.loss_request import (
     Focal,
     LossRequest,
 )
+from models.training.material import training_rows
+from models.training.member_task import inner_task, member_task, wide_choice
 from models.training.members import request_with
 from models.training.task import FitSettings, FitTask, fixed_logits, new_head, warm_head
 from models.training.wide import WideSettings, count_vocabulary, fit_wide

@@ -20,8 +20,10 @@ from models.encoder.load import Encoder
 from models.encoder.tokens import Windows, tokenize
 from models.encoder.trunk import Trunk, text_means
 from models.scheme import Labels
-from models.training.fold import Material, member_task, split_fold, training_rows, wide_choice
+from models.training.fold import split_fold
 from models.training.inputs import TrainingSet
+from models.training.material import Material, training_rows
+from models.training.member_task import member_task, wide_choice
 from models.training.plan import pooled_layers, unmeasured_plan
 from models.training.request import TrainRequest
 from models.training.run import make_material

@@ -16,9 +16,9 @@ from models.adapters.load import LoadedAdapter
 from models.data.folds import assign_folds
 from models.evaluation.paired import Side, compare_sides
 from models.scheme import YES
-from models.training.calibration import calibrated_by, cross_fit
-from models.training.fold import WITHOUT_CONTEXT
+from models.training.held_out import crossed_readings, gathered
 from models.training.inputs import read_inputs
+from models.training.material import WITHOUT_CONTEXT
 from models.training.member_result import read_result
 from models.training.plan import Plan
 from models.training.report import MODEL
@@ -79,22 +79,9 @@ def held_out_sides(folder: Path) -> tuple[dict[str, Side], list[str], NDArray[np
     plan = Plan.from_document(json.loads((folder / "work/plan.json").read_text()))
     folds = assign_folds(data.groups, plan.folds, data.request.seed, data.corpus_sizes)
     results = [read_result(folder / f"work/member-fold{fold}") for fold in range(plan.folds)]
-    logits = {
-        name: _gathered([result.logits[name] for result in results], folds) for name in results[0].logits
-    }
-    crossed = {name: cross_fit(part, data.labels, folds, data.scheme) for name, part in logits.items()}
-    if WITHOUT_CONTEXT in logits:  # with the thresholds that it is served with
-        crossed[WITHOUT_CONTEXT] = calibrated_by(crossed[MODEL].calibrations, logits[WITHOUT_CONTEXT], folds)
+    crossed = crossed_readings(data, folds, results, gathered(results, folds))
     sides = {name: Side(part.probabilities, part.decisions) for name, part in crossed.items()}
     return sides, list(data.groups), data.labels
-
-
-def _gathered(parts: Sequence[NDArray[np.float32]], folds: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Each fold's held-out logits in their rows: float32 (rows, options)."""
-    found = np.full((len(folds), parts[0].shape[1]), np.nan, dtype=np.float32)
-    for fold, part in enumerate(parts):
-        found[folds == fold] = part
-    return found
 
 
 def _plain(report: dict[str, Any], name: str, counted: int) -> dict[str, Any]:
@@ -136,13 +123,12 @@ def on_val(
     """
     texts, around = [collection.texts[row] for row in check], collection.contexts()
     sides = peers(collection, rows, check, folds, seed)
-    every = adapter.predict_members(texts, adapter.members, contexts=[around[row] for row in check])
-    readings = {
-        "adapter": every[0],
-        "mean of its fold models": every[1:].mean(axis=0),
-        "adapter, no contexts": adapter.predict(texts),
-    }
-    sides |= {name: Side(found, adapter.decide(found)) for name, found in readings.items()}
+    beside = [around[row] for row in check]
+    every = adapter.predict_members(texts, adapter.members, contexts=beside)
+    alone = adapter.predict(texts)
+    for name, found in (("adapter", every[0]), ("mean of its fold models", every[1:].mean(axis=0))):
+        sides[name] = Side(found, adapter.decide(found, beside))
+    sides["adapter, no contexts"] = Side(alone, adapter.decide(alone))
     counted = slice(0, collection.counted)
     keys = collection.scheme.option_keys[counted]
     labels, groups = collection.labels[check][:, counted], [collection.groups[row] for row in check]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.context import EMPTY, HEADINGS, Context, context_at, is_heading
+from models.data.context import EMPTY, HEADINGS, Context, context_at, has_context, is_heading
 from models.data.neighbourhood import group_codes, neighbourhood
 from workers.relabel.contents import contents_of
 
@@ -50,6 +50,12 @@ class Surroundings:
         for start in range(0, len(version_ids), BATCH):
             found += self._batch(version_ids[start : start + BATCH])
         return found
+
+    def given(self, version_ids: Versions) -> NDArray[np.bool_]:
+        """Around which of some text versions anything stands: bool (texts). The others are read alone."""
+        batches = (version_ids[start : start + BATCH] for start in range(0, len(version_ids), BATCH))
+        known = (has_context(context) for batch in batches for context in self._batch(batch))
+        return np.fromiter(known, dtype=np.bool_, count=len(version_ids))
 
     def _batch(self, version_ids: Versions) -> list[Context]:
         rows = self._rows[np.searchsorted(self._versions, version_ids, sorter=self._rows)]

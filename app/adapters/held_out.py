@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from models.scheme import MISSING, NO, YES, Labels
 
 HELD_OUT = "held_out.arrow"
+CALIBRATION = "calibration.json"
+ALONE = "alone/"
+"""Where the calibration of texts that were read without context lies; docs/architecture.md has the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +44,30 @@ def read_held_out(archive: Path, option_keys: list[str]) -> HeldOut | None:
             return None
         frame = pl.read_ipc(io.BytesIO(_content(opened, names[HELD_OUT])))
         calibrations = {
-            int(fold): json.loads(_content(opened, names[path]))
+            (int(fold), place == ALONE): json.loads(_content(opened, names[path]))
             for fold in frame["fold"].unique().to_list()
-            if (path := f"folds/{fold}/calibration.json") in names
+            for place in ("", ALONE)
+            if (path := f"folds/{fold}/{place}{CALIBRATION}") in names
         }
     folds = frame["fold"].to_numpy().astype(np.int32)
     flat = frame["probabilities"].explode().to_numpy().astype(np.float32)
     probabilities = flat.reshape(len(frame), len(option_keys))
-    return HeldOut(frame["key"].to_list(), folds, probabilities, _decided(probabilities, folds, calibrations))
+    # Adapters made before texts had a reading of their own without context do not say of any that it was read so.
+    alone = frame["alone"].to_numpy() if "alone" in frame.columns else np.zeros(len(frame), dtype=np.bool_)
+    decided = _decided(probabilities, folds, alone, calibrations)
+    return HeldOut(frame["key"].to_list(), folds, probabilities, decided)
 
 
 def _decided(
     probabilities: NDArray[np.float32],
     folds: NDArray[np.int32],
-    calibrations: Mapping[int, Mapping[str, Any]],
+    alone: NDArray[np.bool_],
+    calibrations: Mapping[tuple[int, bool], Mapping[str, Any]],
 ) -> Labels:
-    """Each row at its fold's thresholds: int8 (rows, options); MISSING for a fold without calibration."""
+    """Each row at the thresholds of its fold's reading: int8 (rows, options); MISSING for a fold without calibration."""
     decisions = np.full(probabilities.shape, MISSING, dtype=np.int8)
-    for fold, document in calibrations.items():
-        inside = folds == fold
+    for (fold, lone), document in calibrations.items():
+        inside = (folds == fold) & (alone == lone)
         part = probabilities[inside]
         thresholds = np.array([option["threshold"] for option in document["options"]], dtype=np.float32)
         said = np.where(part >= thresholds, YES, NO).astype(np.int8)

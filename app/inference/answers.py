@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -15,8 +15,8 @@ from app.inference.schemas import ClassifyAnswer, OptionReading, ReadBy, Stretch
 from models.scheme import Scheme
 
 NO_CONTEXTS = (
-    "This adapter also reads what stands around a text, and no `contexts` were given: it reads the texts alone, and less well "
-    "(`without_context` in its report)."
+    "This adapter also reads what stands around a text, was made before there was a reading of texts alone, and was given no context "
+    "for some of them: it reads these less well (`without_context` in its report). Train it again."
 )
 
 
@@ -24,27 +24,28 @@ def classified(
     document: dict[str, Any],
     served: Served,
     explanations: Sequence[Explanation | None] = (),
-    *,
-    alone: bool = False,
 ) -> ClassifyAnswer:
     """The answer of POST /classify from a worker's.
 
-    explanations: one per text, or none at all; alone: whether the texts were read without what stands around them.
+    explanations: one per text, or none at all.
     """
     model = ReadBy(
         adapter=served.id, name=served.name, digest=served.digest,
         base_model=served.base_model, corpus_id=served.corpus_id,
     )  # fmt: skip
-    results = [_reading(result, document["thresholds"], served.scheme) for result in document["results"]]
+    results = [_reading(result, document, served.scheme) for result in document["results"]]
     for result, explanation in zip(results, explanations, strict=False):
         result.explanation = explanation
-    warning = NO_CONTEXTS if alone and document.get("reads_context") else None
+    alone = any(result.reading == "alone" for result in results)
+    warning = NO_CONTEXTS if alone and document.get("needs_context") else None
     return ClassifyAnswer(model=model, results=results, warning=warning)
 
 
-def _reading(result: dict[str, Any], thresholds: list[float], scheme: Scheme) -> TextReading:
+def _reading(result: dict[str, Any], document: dict[str, Any], scheme: Scheme) -> TextReading:
     if "error" in result:
         return TextReading(options=[], windows=0, truncated=False, error=result["error"])
+    beside = bool(result.get("with_context"))
+    thresholds = document["thresholds" if beside else "lone_thresholds"]
     windows, probabilities = result["windows"], result["probabilities"]
     decided = decisions(probabilities, thresholds, scheme)
     question_of = {option.key: question.key for question in scheme.questions for option in question.options}
@@ -60,7 +61,8 @@ def _reading(result: dict[str, Any], thresholds: list[float], scheme: Scheme) ->
         )
         for place, option in enumerate(scheme.options)
     ]
-    return TextReading(options=options, windows=len(windows), truncated=False)
+    reading: Literal["with_context", "alone"] = "with_context" if beside else "alone"
+    return TextReading(options=options, windows=len(windows), truncated=False, reading=reading)
 
 
 def _stretch(span: list[int]) -> Stretch:

@@ -38,6 +38,9 @@ async def classify(
 ) -> ClassifyAnswer:
     """Per option of the codebook the calibrated probability and the decision at the adapter's threshold.
 
+    Adapters that read what stands around a text have two readings, each with thresholds of its own: with `contexts`, and of a
+    text alone. Each result says which answered.
+
     Texts longer than the model's window are read to their end in overlapping windows; the answer says so, and which
     window decided. A text that cannot be read has an `error`; the others are answered. When the workers are busy the
     answer is 503 with `Retry-After`.
@@ -63,11 +66,11 @@ async def classify(
     response.headers[TIMING] = answer.headers.get(TIMING, "")
     document = answer.json()
     if body.explain is None:
-        return classified(document, served, alone=body.contexts is None)
+        return classified(document, served)
     found = await explanations(
         workers, served, texts, document["results"], body.explain, limits.options, body.pool
     )
-    return classified(document, served, found, alone=body.contexts is None)
+    return classified(document, served, found)
 
 
 @router.post(
@@ -115,12 +118,12 @@ def _texts(body: ClassifyBody) -> list[str]:
     return body.texts or []
 
 
-def _contexts(body: ClassifyBody, texts: int) -> list[dict[str, str]] | None:
+def _contexts(body: ClassifyBody, texts: int) -> list[dict[str, str] | None] | None:
     if body.contexts is None:
         return None
     if len(body.contexts) != texts:
         raise Invalid(
-            f"There are {texts} texts and {len(body.contexts)} contexts: give one context per text, an empty one where nothing is known.",
+            f"There are {texts} texts and {len(body.contexts)} contexts: give one context per text, null where nothing is known.",
             field="/contexts",
             slug="contexts-do-not-match",
         )
@@ -132,13 +135,16 @@ def _contexts(body: ClassifyBody, texts: int) -> list[dict[str, str]] | None:
         )
     limit = get_settings().max_text_characters
     for place, around in enumerate(body.contexts):
-        if sum(map(len, (*around.before, *around.after))) > limit:
+        if around is not None and sum(map(len, (*around.before, *around.after))) > limit:
             raise Invalid(
                 f"The neighbours have more than {limit:,} characters: the nearest ones are enough.",
                 field=f"/contexts/{place}",
                 slug="context-too-long",
             )
-    return [context_of(around.before, around.after).to_document() for around in body.contexts]
+    return [
+        None if around is None else context_of(around.before, around.after).to_document()
+        for around in body.contexts
+    ]
 
 
 def _served(caller: Principal, body: ClassifyBody) -> Served:

@@ -44,10 +44,10 @@ class ClassifyBody(RequestModel):
         examples=["adp_01k3zq5w0v8n2m4c6x7y9abc"],
     )
     corpus: str | None = Field(None, description="Corpus whose promoted adapter reads, by name or id.")
-    contexts: list[Neighbours] | None = Field(
+    contexts: list[Neighbours | None] | None = Field(
         None,
-        description="What stands around each text, one entry per text, for adapters that read it. Without it such an adapter reads "
-        "the text alone, and less well: its report has both figures.",
+        description="What stands around each text, for adapters that read it: one entry per text, null or an empty one where nothing "
+        "is known. Such a text is read alone; the adapter's report has both figures.",
     )
     pool: Literal["mean", "max"] = Field(
         "mean",
@@ -73,7 +73,9 @@ class OptionReading(AnswerModel):
     name: str
     question: str
     probability: float = Field(description="Calibrated probability of yes.")
-    threshold: float = Field(description="The adapter's threshold; unused in a choose_one question.")
+    threshold: float = Field(
+        description="The adapter's threshold for this `reading`; unused in a choose_one question."
+    )
     decision: bool = Field(
         description="Yes at the threshold; in a choose_one question, whether it is the most probable option."
     )
@@ -91,6 +93,11 @@ class TextReading(AnswerModel):
     )
     truncated: bool = Field(
         description="Whether some of it was left unread. Long texts are read to their end in windows, so this is false."
+    )
+    reading: Literal["with_context", "alone"] | None = Field(
+        None,
+        description="Whether what stands around the text was read too. An adapter that reads contexts has thresholds for each. Null "
+        "where the text could not be read.",
     )
     error: str | None = None
     explanation: Explanation | None = Field(

@@ -25,8 +25,8 @@ TITLES = {
     "tfidf": "TF-IDF + logistic regression",
     "probe": "probe on frozen embeddings",
     "untrained": "untrained base model",
-    "without_context": "this model without a text's neighbours",
-    "wide": "its wide branch alone",
+    "without_context": "this model on texts alone, without their neighbours",
+    "wide": "its wide branch by itself",
     "compared": "the other adapter",
 }
 SHORT = {

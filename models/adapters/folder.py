@@ -12,6 +12,9 @@ from typing import Any
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+CALIBRATION = "calibration.json"
+ALONE = "alone"
+"""Folder of a member's second reading: head.safetensors, wide.safetensors and calibration.json for texts without context."""
 _CHUNK = 1 << 20
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.adapters.folder import AdapterInvalidError, read_manifest
-from models.adapters.head import head_logits, window_logits
-from models.adapters.member import Member, member_folder, read_calibration, read_weights, ready_member
+from models.adapters.folder import ALONE, AdapterInvalidError, read_manifest
+from models.adapters.head import window_logits
+from models.adapters.member import (
+    Member,
+    given_contexts,
+    member_folder,
+    read_calibration,
+    read_weights,
+    ready_member,
+    wide_part,
+    with_alone,
+)
 from models.adapters.seen import Seen, read_seen, unseen
-from models.adapters.wide import TOKENS, TermCounter, term_counter, wide_logits
-from models.data.context import Context
+from models.adapters.wide import TOKENS, TermCounter, context_terms, term_counter
+from models.adapters.window_reading import WindowReading, read_windows
+from models.data.context import Contexts
 from models.data.near_duplicates import Signatures
 from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
@@ -35,22 +45,6 @@ class WrongBaseError(ValueError):
     """The encoder is not the base model that the adapter was trained on."""
 
     code = "adapter-base-mismatch"
-
-
-@dataclass(frozen=True, slots=True)
-class WindowReading:
-    """One member's reading of some texts, with what its windows say."""
-
-    probabilities: Probabilities
-    """float32 (texts, options), calibrated."""
-    decisions: Labels
-    """int8 (texts, options) at the adapter's thresholds."""
-    windows: NDArray[np.int32]
-    """int32 (texts): windows each text was read in."""
-    deciding: NDArray[np.int32]
-    """int32 (texts, options): the window, counted from 0, that speaks most for the option."""
-    spans: tuple[tuple[tuple[int, int], ...], ...]
-    """Per text, first and last+1 character of each window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +86,21 @@ class LoadedAdapter:
 
     @property
     def thresholds(self) -> NDArray[np.float32]:
-        """float32 (options): the shipped thresholds."""
-        thresholds: NDArray[np.float32] = self.loaded[FINAL].calibration.thresholds
-        return thresholds
+        """float32 (options): the shipped thresholds, of the reading with contexts where there are two."""
+        return self.loaded[FINAL].calibration.thresholds
 
-    def decide(self, probabilities: Probabilities) -> Labels:
-        """Decisions at the shipped thresholds: int8 (texts, options)."""
-        return self.loaded[FINAL].calibration.decide(probabilities)
+    @property
+    def lone_thresholds(self) -> NDArray[np.float32]:
+        """float32 (options): the shipped thresholds of texts that are read without context."""
+        return self.loaded[FINAL].reading(None).calibration.thresholds
+
+    def decide(self, probabilities: Probabilities, contexts: Contexts = None) -> Labels:
+        """Decisions at the shipped thresholds of the reading that answered: int8 (texts, options).
+
+        contexts: as they were given to `predict`.
+        """
+        beside = given_contexts(contexts, len(probabilities))
+        return self.loaded[FINAL].each(beside, lambda reading: reading.calibration.decide(probabilities))
 
     def tokenize(self, texts: Sequence[str]) -> Windows:
         """Token windows as this adapter reads them; can be kept and passed to `predict_members`."""
@@ -106,13 +108,20 @@ class LoadedAdapter:
 
     @property
     def reads_context(self) -> bool:
-        """Whether its wide branch reads the neighbours of a text, where they are given."""
+        """Whether the wide branch of some member reads the neighbours of a text, where they are given."""
         return bool(self.manifest.get("encoder", {}).get("context"))
 
-    def predict(
-        self, texts: Sequence[str], member: str = FINAL, contexts: Sequence[Context] | None = None
-    ) -> Probabilities:
+    def needs_context(self, member: str = FINAL) -> bool:
+        """Whether a member reads texts less well without contexts: it was fitted with them and has no reading without."""
+        found = self.loaded[member]
+        if found.wide is None or found.alone is not None:
+            return False
+        return bool(context_terms(self.vocabulary)[found.wide.columns].any())
+
+    def predict(self, texts: Sequence[str], member: str = FINAL, contexts: Contexts = None) -> Probabilities:
         """Calibrated probabilities of one member: float32 (texts, options).
+
+        A member with two readings reads a text whose context is None or empty by the one that was fitted without contexts.
 
         Raises:
             KeyError: no such member.
@@ -125,7 +134,7 @@ class LoadedAdapter:
         texts: Sequence[str],
         members: Sequence[str],
         windows: Windows | None = None,
-        contexts: Sequence[Context] | None = None,
+        contexts: Contexts = None,
     ) -> Probabilities:
         """Calibrated probabilities of several members, float32 (members, texts, options), in one pass of the trunk.
 
@@ -133,11 +142,13 @@ class LoadedAdapter:
             texts: the texts (the wide branch reads words, not tokens).
             members: names out of `members`.
             windows: of these texts, from `tokenize`, where they are at hand.
-            contexts: of these texts, for an adapter that reads them.
+            contexts: of these texts, for an adapter that reads them; None where nothing is known of one.
         """
         logits = self.logits(texts, members, windows, contexts)
+        beside = given_contexts(contexts, len(texts))
         calibrated = [
-            self.loaded[name].calibration.apply(part) for name, part in zip(members, logits, strict=True)
+            self.loaded[name].each(beside, partial(_calibrated, logits=part))
+            for name, part in zip(members, logits, strict=True)
         ]
         shape = (0, len(texts), len(self.option_keys))
         return np.stack(calibrated) if calibrated else np.zeros(shape, dtype=np.float32)
@@ -147,7 +158,7 @@ class LoadedAdapter:
         texts: Sequence[str],
         members: Sequence[str],
         windows: Windows | None = None,
-        contexts: Sequence[Context] | None = None,
+        contexts: Contexts = None,
     ) -> list[NDArray[np.float32]]:
         """Raw logits, float32 (texts, options), of each member."""
         if not len(texts):
@@ -155,34 +166,23 @@ class LoadedAdapter:
         found = [self.loaded[name] for name in members]
         read = windows or self.tokenize(texts)
         sums = self._sums(read, found)
-        counts = self._counts(texts, found, contexts)
+        counts, beside = self._counts(texts, found, contexts), given_contexts(contexts, len(texts))
+
+        def logits_of(reading: Member, part: NDArray[np.float32]) -> NDArray[np.float32]:
+            wide = wide_part(reading, counts)
+            return window_logits(reading.head, part, read.lengths, read.first_window, wide)
+
         return [
-            window_logits(member.head, part, read.lengths, read.first_window, wide_part(member, counts))
+            member.each(beside, partial(logits_of, part=part))
             for member, part in zip(found, sums, strict=True)
         ]
 
     def read_windows(self, texts: Sequence[str], member: str = FINAL) -> WindowReading:
-        """One member's reading with, per option, the window of a long text that speaks most for it."""
-        read = self.tokenize(texts)
-        chosen = self.loaded[member]
-        counts = self._counts(texts, (chosen,))
-        if not len(texts):
-            empty = np.zeros((0, len(self.option_keys)), dtype=np.float32)
-            return WindowReading(empty, self.decide(empty), np.zeros(0, np.int32), empty.astype(np.int32), ())
-        sums = self._sums(read, (chosen,))[0]
-        first = read.first_window
-        logits = window_logits(chosen.head, sums, read.lengths, first, wide_part(chosen, counts))
-        probabilities = chosen.calibration.apply(logits)
-        per_window = (sums / read.lengths[:, None, None]).astype(np.float32).reshape(len(sums), -1)
-        alone = head_logits(chosen.head, per_window, None)
-        places = [slice(low, high) for low, high in pairwise(first)]
-        return WindowReading(
-            probabilities,
-            self.decide(probabilities),
-            np.diff(first).astype(np.int32),
-            np.stack([alone[place].argmax(axis=0) for place in places]).astype(np.int32),
-            tuple(tuple((int(low), int(high)) for low, high in read.spans[place]) for place in places),
-        )
+        """One member's reading of texts alone with, per option, the window of a long text that speaks most for it."""
+        chosen = self.loaded[member].reading(None)
+        windows = self.tokenize(texts)
+        sums = self._sums(windows, (chosen,))[0] if len(texts) else None
+        return read_windows(chosen, windows, sums, self._counts(texts, (chosen,)), self.decide)
 
     def unseen_members(
         self, content_sha256: str, group: str | None, signature: Signatures
@@ -216,21 +216,13 @@ class LoadedAdapter:
         return window_sums(batches, [member.upper for member in members], self.depth, self.pooled, shape)
 
     def _counts(
-        self, texts: Sequence[str], members: Sequence[Member], contexts: Sequence[Context] | None = None
+        self, texts: Sequence[str], members: Sequence[Member], contexts: Contexts = None
     ) -> csr_matrix | None:
-        wanted = any(member.wide is not None for member in members)
-        if not wanted:
+        if all(member.wide is None for member in members):
             return None
         if self.counter is None:
             return csr_matrix((len(texts), 0), dtype=np.float32)
         return self.counter.count(texts, contexts)
-
-
-def wide_part(member: Member, counts: csr_matrix | None) -> NDArray[np.float32] | None:
-    """A member's wide logits, None where it has no wide branch."""
-    if member.wide is None or counts is None:
-        return None
-    return wide_logits(member.wide, counts)
 
 
 def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | None = None) -> LoadedAdapter:
@@ -263,15 +255,7 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
     own_scaling = reading.get("member_scaling", {})  # where a search chose another rank or alpha for a fold
     names = [name for name in manifest["members"] if members is None or name in (*members, FINAL)]
     loaded = {
-        name: ready_member(
-            name,
-            read_weights(place),
-            read_calibration(place),
-            encoder,
-            reading["depth"],
-            own_scaling.get(name, scaling),
-        )
-        for name, place in ((name, member_folder(root, name)) for name in names)
+        name: _ready(root, name, encoder, reading["depth"], own_scaling.get(name, scaling)) for name in names
     }
     vocabulary = read_vocabulary(root)
     return LoadedAdapter(
@@ -286,6 +270,20 @@ def load_adapter(folder: Path | str, encoder: Encoder, members: Sequence[str] | 
         loaded=loaded,
         seen={name: read_seen(member_folder(root, name)) for name in names if name != FINAL},
     )
+
+
+def _calibrated(reading: Member, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return reading.calibration.apply(logits)
+
+
+def _ready(root: Path, name: str, encoder: Encoder, depth: int, scaling: float) -> Member:
+    """A member with all its readings."""
+    place = member_folder(root, name)
+    weights = read_weights(place)
+    member = ready_member(name, weights, read_calibration(place), encoder, depth, scaling)
+    if weights.alone is None:
+        return member
+    return with_alone(member, weights.alone, read_calibration(place / ALONE))
 
 
 def read_vocabulary(root: Path) -> tuple[str, ...]:

@@ -9,20 +9,49 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.adapters.folder import AdapterInvalidError, verify
-from models.adapters.load import load_adapter
+from models.adapters.load import LoadedAdapter, load_adapter
+from models.data.context import Context
 from models.encoder.load import load_encoder
 
 TOLERANCE = 2e-2
 """Largest difference of a logit that passes. Batches of another shape round differently in bf16."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is read before and after."""
+
+    texts: Sequence[str]
+    contexts: Sequence[Context] | None
+    """Of the texts, where they have any: each is read alone and in its context."""
+
+
+def note_expected(adapter: LoadedAdapter, checked: Checked, expected: Path) -> None:
+    """Write what `check` compares with: an .npz file of logits, and a .json file of the same name with what was read."""
+    np.savez(expected, **_readings(adapter, checked))  # type: ignore[arg-type]
+    around = None if checked.contexts is None else [context.to_document() for context in checked.contexts]
+    document = {"texts": list(checked.texts), "contexts": around}
+    expected.with_suffix(".json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _readings(adapter: LoadedAdapter, checked: Checked) -> dict[str, NDArray[np.float32]]:
+    """Logits of every member, float32 (texts, options), by its name; in context with a word after it."""
+    found = dict(zip(adapter.members, adapter.logits(checked.texts, adapter.members), strict=True))
+    if checked.contexts is not None:
+        beside = adapter.logits(checked.texts, adapter.members, contexts=checked.contexts)
+        found |= {f"{name} in context": part for name, part in zip(adapter.members, beside, strict=True)}
+    return found
+
+
 def check(folder: Path, base: Path, expected: Path, device: str) -> dict[str, float | str]:
-    """Compare logits of every member on the noted texts.
+    """Compare logits of every member, by each of its readings, on the noted texts.
 
     Raises:
         AdapterInvalidError: a file is missing or changed, or a logit differs by more than TOLERANCE.
@@ -31,10 +60,13 @@ def check(folder: Path, base: Path, expected: Path, device: str) -> dict[str, fl
     adapter = load_adapter(
         folder, load_encoder(base, device, quantization=manifest["base"].get("quantization"))
     )
-    texts = json.loads((expected.with_suffix(".json")).read_text(encoding="utf-8"))
+    document = json.loads((expected.with_suffix(".json")).read_text(encoding="utf-8"))
+    around = document["contexts"]
+    contexts = None if around is None else [Context.from_document(entry) for entry in around]
+    checked = Checked(document["texts"], contexts)
     worst = 0.0
     with np.load(expected, allow_pickle=False) as noted:
-        for name, found in zip(adapter.members, adapter.logits(texts, adapter.members), strict=True):
+        for name, found in _readings(adapter, checked).items():
             difference = float(np.abs(found - noted[name]).max(initial=0.0))
             if not difference <= TOLERANCE:
                 raise AdapterInvalidError(

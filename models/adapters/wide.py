@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
-from models.data.context import EMPTY, Context
+from models.data.context import EMPTY, Context, Contexts
 
 NGRAMS = (1, 2)
 TOKENS = r"(?u)\w+|[^\w\s]"
@@ -83,13 +83,13 @@ class TermCounter:
     sections: Mapping[str, CountVectorizer]
     """Per part of a context; empty where the vocabulary has no term of contexts."""
 
-    def count(self, texts: Sequence[str], contexts: Sequence[Context] | None = None) -> csr_matrix:
+    def count(self, texts: Sequence[str], contexts: Contexts = None) -> csr_matrix:
         """Term counts, float32 sparse (texts, vocabulary); a missing context has no terms."""
         counts = csr_matrix(self.words.transform(texts))
         if contexts is None:
             return counts
         for section, counter in self.sections.items():
-            counts = counts + counter.transform([getattr(context, section) for context in contexts])
+            counts = counts + counter.transform([getattr(context or EMPTY, section) for context in contexts])
         return csr_matrix(counts)
 
 

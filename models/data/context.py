@@ -47,6 +47,13 @@ class Context:
 
 
 EMPTY = Context()
+Contexts = Sequence[Context | None] | None
+"""Of some texts, None where nothing is known of one, or of all."""
+
+
+def has_context(context: Context | None) -> bool:
+    """Whether anything is known to stand around a text."""
+    return context is not None and context != EMPTY
 
 
 def context_of(before: Sequence[str], after: Sequence[str]) -> Context:

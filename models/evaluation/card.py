@@ -21,8 +21,8 @@ _TITLES = {
     "tfidf": "TF-IDF + logistic regression",
     "probe": "probe on frozen embeddings",
     "untrained": "untrained base model",
-    "without_context": "this adapter without a text's neighbours",
-    "wide": "its TF-IDF branch alone",
+    "without_context": "this adapter on texts alone, without their neighbours",
+    "wide": "its TF-IDF branch by itself",
 }
 _SYNTHETIC = "**The texts are synthetic**: made up by software. Its scores say nothing about real letters or judgments."
 
@@ -223,10 +223,14 @@ def _limits(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     ]
     if chosen := report.get("search", {}).get("sentence"):
         lines.append(f"- Its settings come of a search. {chosen}")
-    if manifest.get("encoder", {}).get("context"):
-        lines.append(
-            "- It also reads a text's neighbours in its group; the table says what it reaches without them."
+    encoder = manifest.get("encoder", {})
+    if encoder.get("context"):
+        what = (
+            "has a reading of its own for texts alone"
+            if encoder.get("alone")
+            else "was never fitted without them"
         )
+        lines.append(f"- It also reads a text's neighbours in its group, and {what}; the table has both.")
     missing = report.get("options_without_positives") or []
     if missing:
         lines.append(f"- Nothing was learnt about {_listed(missing)}: no text was labelled yes.")

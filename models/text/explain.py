@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adapters.head import window_logits
-from models.adapters.load import FINAL, LoadedAdapter, wide_part
+from models.adapters.load import FINAL, LoadedAdapter
+from models.adapters.member import wide_part
 from models.data.context import Context
 from models.encoder.tokens import Windows, token_offsets, window_places
 from models.text.explain_gradients import Integrated, Steps, integrate

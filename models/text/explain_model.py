@@ -14,8 +14,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from models.adapters.head import Head, Pooling, window_logits
-from models.adapters.load import LoadedAdapter, wide_part
-from models.adapters.member import Member
+from models.adapters.load import LoadedAdapter
+from models.adapters.member import Member, wide_part
 from models.data.context import Context
 from models.encoder.attention import use_products
 from models.encoder.forward import (
@@ -82,8 +82,8 @@ def explained(
     *,
     strongest: bool = False,
 ) -> Explained:
-    """A member by name; `strongest`: read as if each option's strongest window decided. KeyError without such a member."""
-    found = adapter.loaded[member]
+    """The reading of a member, by name, that answers in this context; `strongest`: read as if each option's strongest window decided. KeyError without such a member."""
+    found = adapter.loaded[member].reading(context)
     head = found.head
     if strongest and head.pooling is not Pooling.MAX:
         head = copy.deepcopy(head)

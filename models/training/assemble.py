@@ -5,35 +5,26 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars
-from numpy.typing import NDArray
 
-from models.adapters.folder import finish
+from models.adapters.folder import ALONE, finish
 from models.adapters.load import load_adapter
 from models.adapters.member import lora_config, member_folder, write_calibration, write_weights
 from models.adapters.seen import write_seen
+from models.adapters.verify import Checked, note_expected
 from models.adapters.wide import context_terms
 from models.catalog import CATALOG
-from models.encoder.trunk import text_means
 from models.evaluation.card import model_card
 from models.evaluation.twins import twins_across_folds
 from models.scheme import MISSING
-from models.training.baselines import untrained_logits
-from models.training.calibration import (
-    Calibration,
-    CrossFitted,
-    calibrated_by,
-    cross_fit,
-    fit_calibration,
-)
+from models.training.calibration import Calibration
 from models.training.curves import learning_curve
-from models.training.fold import WITHOUT_CONTEXT, Material
+from models.training.held_out import HeldOut, write_held_out
 from models.training.loss import trainable
+from models.training.material import WITHOUT_CONTEXT, Material
 from models.training.member_result import MemberResult
 from models.training.members import member_tuning
 from models.training.metrics import human_f1
@@ -48,40 +39,6 @@ from models.versions import installed
 _PACKAGES = ("remand", "torch", "transformers", "peft", "scikit-learn", "numpy", "tokenizers")
 _CHECK_TEXTS = 8
 _CHECK_SECONDS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Held-out readings of all rows, calibrated by the other folds."""
-
-    logits: dict[str, NDArray[np.float32]]
-    """float32 (rows, options) by reading; NaN where no fold held the row out."""
-    crossed: dict[str, CrossFitted]
-    shipped: Calibration
-    """From all folds: the final fit's."""
-
-
-def held_out(material: Material, results: Sequence[MemberResult]) -> HeldOut:
-    """Gather the folds' held-out logits and calibrate each fold on the others."""
-    data = material.data
-    # A fold whose search chose to do without the wide branch has no reading of it.
-    readings = [name for name in material.readings if all(name in result.logits for result in results)]
-    logits = {name: np.full(data.labels.shape, np.nan, dtype=np.float32) for name in readings}
-    for fold, result in enumerate(results):
-        inside = material.folds == fold
-        for name in readings:
-            logits[name][inside] = result.logits[name]
-    last = text_means(material.trunk.frozen[:, -1:, :], material.trunk.windows)
-    logits["untrained"] = untrained_logits(material.encoder, last, data.scheme)
-    crossed = {
-        name: cross_fit(part, data.labels, material.folds, data.scheme) for name, part in logits.items()
-    }
-    if WITHOUT_CONTEXT in logits:
-        # The same model, so with the calibration and thresholds that it is served with.
-        crossed[WITHOUT_CONTEXT] = calibrated_by(
-            crossed[MODEL].calibrations, logits[WITHOUT_CONTEXT], material.folds
-        )
-    return HeldOut(logits, crossed, fit_calibration(logits[MODEL], data.labels, data.scheme))
 
 
 def report_of(
@@ -149,15 +106,16 @@ def write_adapter(
 ) -> dict[str, Any]:  # fmt: skip
     """Write every file of the adapter into an empty folder and return its manifest."""
     members = {"final": final, **{f"fold{fold}": result for fold, result in enumerate(results)}}
-    calibrations = [read.shipped, *read.crossed[MODEL].calibrations]
-    wides = [member.weights.wide for member in members.values() if member.weights.wide is not None]
+    keys = material.data.scheme.option_keys
+    wides = [wide for member in members.values() for wide in member.weights.wides]
     kept, moved = prune_vocabulary(terms, wides)
     pruned = iter(moved)
-    for (name, member), calibration in zip(members.items(), calibrations, strict=True):
+    for (name, member), (calibration, alone) in zip(members.items(), _calibrations(read), strict=True):
         place = member_folder(folder, name)
-        wide = next(pruned) if member.weights.wide is not None else None
-        write_weights(place, replace(member.weights, wide=wide), _config(material, name))
-        write_calibration(place, calibration, material.data.scheme.option_keys)
+        write_weights(place, member.weights.with_wides(pruned), _config(material, name))
+        write_calibration(place, calibration, keys)
+        if member.weights.alone is not None:
+            write_calibration(place / ALONE, alone, keys)
         if member.seen is not None:
             write_seen(place, member.seen)
     if wides:
@@ -170,32 +128,37 @@ def write_adapter(
         f"fold{fold}": result.epochs for fold, result in enumerate(results) if result.epochs is not None
     }
     np.savez_compressed(folder / "epochs.npz", **epochs)  # type: ignore[arg-type]
-    manifest = _manifest(material, list(members), context=bool(wides) and bool(context_terms(kept).any()))
+    manifest = _manifest(
+        material,
+        list(members),
+        context=bool(wides) and bool(context_terms(kept).any()),
+        alone=any(member.weights.alone is not None for member in members.values()),
+    )
     (folder / "README.md").write_text(model_card(manifest, report, material.data.about), encoding="utf-8")
     return finish(folder, manifest)
 
 
-def write_held_out(path: Path, material: Material, read: HeldOut) -> None:
-    """Write held-out probabilities: key str, fold int32, probabilities list[float32] in option order (NaN: none)."""
-    polars.DataFrame({
-        "key": list(material.data.keys),
-        "fold": material.folds,
-        "probabilities": read.crossed[MODEL].probabilities.tolist(),
-    }, schema={"key": polars.String, "fold": polars.Int32, "probabilities": polars.List(polars.Float32)}).write_ipc(path)  # fmt: skip
+def _calibrations(read: HeldOut) -> list[tuple[Calibration, Calibration]]:
+    """Of each member, `final` first: with contexts, and alone."""
+    beside = read.crossed[MODEL].calibrations
+    alone = read.crossed[WITHOUT_CONTEXT].calibrations if WITHOUT_CONTEXT in read.crossed else beside
+    return [(read.shipped, read.shipped_alone), *zip(beside, alone, strict=True)]
 
 
 def reload_check(folder: Path, material: Material, work: Path) -> float:
-    """Load the adapter in a fresh process and compare logits; returns the largest difference.
+    """Load the adapter in a fresh process and compare logits, of texts alone and in context; returns the largest difference.
 
     Raises:
         TrainingRefusedError: the fresh process answers otherwise, so the adapter must not be used.
     """
-    texts = list(material.data.texts[:_CHECK_TEXTS])
-    adapter = load_adapter(folder, material.encoder)
-    noted = dict(zip(adapter.members, adapter.logits(texts, adapter.members), strict=True))
+    data = material.data
+    rows = np.argsort(~material.beside(), kind="stable")[:_CHECK_TEXTS].tolist()
+    checked = Checked(
+        [data.texts[row] for row in rows],
+        None if data.contexts is None else [data.contexts[row] for row in rows],
+    )
     expected = work / "reload.npz"
-    np.savez(expected, **noted)  # type: ignore[arg-type]
-    expected.with_suffix(".json").write_text(json.dumps(texts), encoding="utf-8")
+    note_expected(load_adapter(folder, material.encoder), checked, expected)
     arguments = [
         str(folder), "--base", str(material.encoder.path), "--expected", str(expected), "--device", str(material.encoder.device),
     ]  # fmt: skip
@@ -221,7 +184,7 @@ def _base_name(material: Material) -> str:
     return name if name in CATALOG else Path(name).name
 
 
-def _manifest(material: Material, members: list[str], *, context: bool) -> dict[str, Any]:
+def _manifest(material: Material, members: list[str], *, context: bool, alone: bool) -> dict[str, Any]:
     data, encoder, trunk = material.data, material.encoder, material.trunk
     name, tuning = _base_name(material), material.settings.tuning
     return {
@@ -249,6 +212,7 @@ def _manifest(material: Material, members: list[str], *, context: bool) -> dict[
             },
             "window_pooling": material.settings.pooling.value,
             "context": context,
+            "alone": alone,
         },
         "members": members,
         "seed": data.request.seed,

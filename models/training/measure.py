@@ -14,8 +14,9 @@ from models.encoder.trunk import DEFAULT_MEMORY, build_trunk
 from models.training.base import load_base
 from models.training.baselines import probe_logits
 from models.training.estimate import Measured, base_size
-from models.training.fold import Material, member_task
 from models.training.inputs import read_inputs
+from models.training.material import Material
+from models.training.member_task import member_task
 from models.training.plan import (
     AUTO_EPOCHS,
     MOST_WINDOWS,

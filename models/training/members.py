@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from models.encoder.tuning import Tuning
 from models.training.errors import TrainingRefusedError
-from models.training.fold import Material
+from models.training.material import Material
 from models.training.plan import Plan, fit_settings, unmeasured_plan
 from models.training.request import TrainRequest
 

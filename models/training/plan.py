@@ -22,7 +22,7 @@ from models.training.linear import PENALTIES
 from models.training.request import AUTO_TOKENS, TrainRequest
 from models.training.task import HEAD_RATE, FitSettings, FitTask
 
-RECIPE = 4
+RECIPE = 5
 """Counted up whenever training itself changes: checkpoints of another recipe are not resumed."""
 GPU_STEP = 8192
 """Tokens of an optimizer step on a GPU; more would leave small corpora with too few steps."""

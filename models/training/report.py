@@ -22,8 +22,8 @@ TITLES = {
     "tfidf": "TF-IDF baseline",
     "probe": "probe baseline",
     "untrained": "untrained model",
-    "wide": "wide branch alone",
-    "without_context": "model without contexts",
+    "wide": "wide branch by itself",
+    "without_context": "model on texts alone",
 }
 BOOTSTRAPS = 400
 

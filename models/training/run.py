@@ -19,17 +19,14 @@ from models.encoder.load import Encoder
 from models.encoder.tokens import tokenize
 from models.encoder.trunk import DEFAULT_MEMORY, Trunk, build_trunk, text_means
 from models.evaluation.energy import energy_since, start_meter
-from models.training.assemble import held_out, reload_check, report_of, write_adapter
+from models.training.assemble import reload_check, report_of, write_adapter
 from models.training.base import load_base
 from models.training.checkpoint import save_folder, save_json
 from models.training.fit import Signals
-from models.training.fold import (
-    Material,
-    run_final,
-    run_fold,
-    split_fold,
-)
+from models.training.fold import run_final, run_fold, split_fold
+from models.training.held_out import held_out
 from models.training.inputs import TrainingSet, read_inputs
+from models.training.material import Material
 from models.training.member_result import MemberResult, read_result, write_result
 from models.training.members import member_material
 from models.training.memory import is_out_of_memory, refusal

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from models.training.fold import Material
 from models.training.linear import macro_precision
+from models.training.material import Material
 from models.training.member_result import MemberResult
 
 NESTED = (

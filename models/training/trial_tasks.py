@@ -14,8 +14,10 @@ from models.encoder.load import Encoder
 from models.encoder.trunk import Trunk, text_means
 from models.training.checkpoint import save_folder
 from models.training.errors import TrainingRefusedError
-from models.training.fold import Material, inner_task, member_task, split_fold, training_rows
+from models.training.fold import split_fold
 from models.training.inputs import TrainingSet
+from models.training.material import Material, training_rows
+from models.training.member_task import inner_task, member_task
 from models.training.plan import fold_count, unmeasured_plan
 from models.training.progress import Progress
 from models.training.run import make_material

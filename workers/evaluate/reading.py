@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from app.settings import Settings
 from app.training.base_models import catalog_document
 from models.adapters.load import LoadedAdapter, load_adapter
+from models.adapters.member import Member
 from models.catalog import CatalogSettings, ModelUnavailableError, locate
 from models.data.folds import TooFewGroupsError, assign_folds
 from models.encoder.forward import embed
@@ -59,7 +60,8 @@ def read_adapter(
     """An adapter's probabilities and decisions of a scope's options: NaN and MISSING where nobody may read a row.
 
     A row's probability is the mean of its readers', decided at the mean of their shipped thresholds: those of a fold model
-    come from the other folds, so that no row helped to choose the threshold it is judged by.
+    come from the other folds, so that no row helped to choose the threshold it is judged by. A row that nothing is known to
+    stand around is read, and decided, as a text alone.
     """
     options = adapter.option_keys
     columns = [options.index(key) for key in scope.scheme.option_keys if key in options]
@@ -72,14 +74,15 @@ def read_adapter(
         around = Surroundings(
             scope.corpus_versions, scope.corpus_groups, set(scope.groups), partial(_look, context)
         )
-    shipped = np.stack([adapter.loaded[member].calibration.thresholds for member in readers.members])
+    beside = np.zeros(len(scope.keys), dtype=np.bool_) if around is None else around.given(scope.version_ids)
+    shipped = np.stack([_thresholds(adapter.loaded[member], beside) for member in readers.members])
     for used in np.unique(readers.uses[readers.held_out], axis=0):
         rows = np.flatnonzero((readers.uses == used).all(axis=1))
         places = np.flatnonzero(used).tolist()
         members = [readers.members[place] for place in places]
         read = partial(_mean, adapter, members, around)
         probabilities[rows] = _in_chunks(context, "-".join([name, *members]), scope, rows, len(options), read)
-        thresholds[rows] = shipped[places].mean(axis=0)
+        thresholds[rows] = shipped[places][:, rows].mean(axis=0)
     decisions = _decided(probabilities, thresholds, adapter.scheme)
     wide = (len(scope.keys), len(scope.scheme.option_keys))
     side = Side(np.full(wide, np.nan, dtype=np.float32), np.full(wide, MISSING, dtype=np.int8))
@@ -88,6 +91,12 @@ def read_adapter(
         decisions[:, columns],
     )
     return side
+
+
+def _thresholds(member: Member, beside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """float32 (rows, options): of the reading that answers for each row."""
+    rows = len(beside)
+    return member.each(beside, lambda reading: np.tile(reading.calibration.thresholds, (rows, 1)))
 
 
 def _mean(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
-from models.adapters.load import LoadedAdapter, wide_part
-from models.data.context import Context
+from models.adapters.load import FINAL, LoadedAdapter
+from models.adapters.member import Member, given_contexts
+from models.adapters.wide import wide_logits
+from models.data.context import Contexts
 from models.encoder.tuning import own_bytes
 from workers.inference.base_reader import embeddings_of, token_windows
 from workers.inference.encoder_batch import Branch, branch_sums
@@ -31,6 +35,10 @@ class AdapterReader:
     adapter: LoadedAdapter
     blob_digest: str
     size: int
+    reads_context: bool
+    """Whether the final model does."""
+    needs_context: bool
+    """Whether the final model reads texts less well without."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -41,8 +49,9 @@ class AdapterReader:
             "base": {"name": manifest["base"]["name"], "sha256": manifest["base"]["sha256"]},
             "option_keys": list(self.adapter.option_keys),
             "thresholds": self.adapter.thresholds.tolist(),
+            "lone_thresholds": self.adapter.lone_thresholds.tolist(),
             "members": list(self.adapter.members),
-            "reads_context": self.adapter.reads_context,
+            "needs_context": self.needs_context,
         }
 
     def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:
@@ -54,9 +63,12 @@ class AdapterReader:
                 )
         windows_of, spans_of = token_windows(self.adapter.encoder, texts, self.adapter.max_tokens)
         members_of = [plan.members_of(text) for text in range(len(texts))]
-        wide = self._wide(texts, members_of, plan.contexts)
+        beside = given_contexts(plan.contexts, len(texts))
+        wide = self._wide(texts, members_of, plan.contexts, beside)
         context = tuple(
-            TextContext(members, tuple(wide[name].get(text) for name in members), plan.embeddings)
+            TextContext(
+                members, tuple(wide[name].get(text) for name in members), plan.embeddings, bool(beside[text])
+            )
             for text, members in enumerate(members_of)
         )
         return Prepared(windows_of, spans_of, context)
@@ -86,20 +98,30 @@ class AdapterReader:
         readings = {text: found for text, found in enumerate(results) if not isinstance(found, TextFailure)}
         shape = (len(results), len(self.adapter.option_keys))
         total, used, deciding = np.zeros(shape), np.zeros((len(results), 1)), np.zeros(shape, dtype=np.int32)
-        for name in plan.members:
-            texts = [text for text in readings if name in prepared.context[text].members]
-            if texts:
-                chosen = [member_text(prepared.context[text], readings[text], name) for text in texts]
-                part, deciding[texts] = pooled_probabilities(self.adapter.loaded[name], chosen, pool)
-                total[texts] += part
-                used[texts] += 1
+        for name, reading, texts in self._readings(plan.members, prepared, list(readings)):
+            chosen = [member_text(prepared.context[text], readings[text], name) for text in texts]
+            part, deciding[texts] = pooled_probabilities(reading, chosen, pool)
+            total[texts] += part
+            used[texts] += 1
         probabilities = (total / np.where(used == 0, np.nan, used)).astype(np.float32)
         for text in np.flatnonzero(~np.isfinite(probabilities).all(axis=1)):
             failures.setdefault(int(text), TextFailure("the model's answer is not a number"))
             probabilities[text] = np.nan
-        return Answer(
-            failures, probabilities, deciding, self._embeddings(results) if plan.embeddings else None
-        )
+        embeddings = self._embeddings(results) if plan.embeddings else None
+        beside = np.array([context.beside for context in prepared.context], dtype=np.bool_)
+        return Answer(failures, probabilities, deciding, embeddings, beside & self.reads_context)
+
+    def _readings(
+        self, names: Sequence[str], prepared: Prepared, texts: Sequence[int]
+    ) -> Iterator[tuple[str, Member, list[int]]]:
+        """Each member, by each of its readings, with the texts that it answers for."""
+        for name in names:
+            member = self.adapter.loaded[name]
+            own = [text for text in texts if name in prepared.context[text].members]
+            for beside in (True, False) if member.alone is not None else (None,):
+                found = [text for text in own if beside in (None, prepared.context[text].beside)]
+                if found:
+                    yield name, member.alone if beside is False and member.alone else member, found
 
     def _embeddings(self, results: Results) -> NDArray[np.float32]:
         sums = [
@@ -119,22 +141,31 @@ class AdapterReader:
         self,
         texts: Sequence[str],
         members_of: Sequence[Sequence[str]],
-        contexts: Sequence[Context] | None,
+        contexts: Contexts,
+        beside: NDArray[np.bool_],
     ) -> dict[str, dict[int, NDArray[np.float32]]]:
         names = {name for members in members_of for name in members}
         found: dict[str, dict[int, NDArray[np.float32]]] = {name: {} for name in names}
         counts = None if self.adapter.counter is None else self.adapter.counter.count(texts, contexts)
         for name in names:
             rows = [text for text, members in enumerate(members_of) if name in members]
-            logits = wide_part(self.adapter.loaded[name], None if counts is None else counts[rows])
-            if logits is not None:
+            member = self.adapter.loaded[name]
+            if member.wide is not None and counts is not None:
+                logits = member.each(beside[rows], partial(_wide_logits, counts=counts[rows]))
                 found[name] = dict(zip(rows, logits, strict=True))
         return found
 
 
+def _wide_logits(reading: Member, counts: csr_matrix) -> NDArray[np.float32]:
+    assert reading.wide is not None
+    return wide_logits(reading.wide, counts)
+
+
 def adapter_reader(adapter: LoadedAdapter, blob_digest: str) -> AdapterReader:
     """An adapter made ready to serve."""
-    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter))
+    needs = adapter.needs_context()
+    reads = needs or adapter.loaded[FINAL].alone is not None
+    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter), reads, needs)
 
 
 def adapter_bytes(adapter: LoadedAdapter) -> int:
@@ -142,7 +173,11 @@ def adapter_bytes(adapter: LoadedAdapter) -> int:
     total = len(adapter.vocabulary) * _TERM_BYTES
     for member in adapter.loaded.values():
         total += own_bytes(adapter.encoder, member.upper)
-        total += sum(weight.nbytes for weight in (*member.head.parameters(), *member.head.buffers()))
-        if member.wide is not None:
-            total += sum(array.nbytes for array in member.wide.to_tensors().values())
+        total += _reading_bytes(member) + (_reading_bytes(member.alone) if member.alone else 0)
     return total
+
+
+def _reading_bytes(reading: Member) -> int:
+    weights = sum(weight.nbytes for weight in (*reading.head.parameters(), *reading.head.buffers()))
+    arrays = () if reading.wide is None else reading.wide.to_tensors().values()
+    return weights + sum(array.nbytes for array in arrays)

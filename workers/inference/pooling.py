@@ -23,6 +23,8 @@ class TextContext(NamedTuple):
     wide: tuple[Matrix | None, ...]
     """Per member float32 (options): the wide branch's logits."""
     embedding: bool
+    beside: bool
+    """Whether it is known what stands around the text: which of a member's readings answers."""
 
 
 class WindowSums(NamedTuple):
@@ -61,7 +63,7 @@ def pooled_probabilities(
     The deciding window of an option is the one that, read alone beside the text's words, speaks most for it.
 
     Args:
-        member: whose head and calibration to use.
+        member: the reading whose head and calibration to use.
         texts: what it has read.
         pool: "mean": as in training, which is a mean over all tokens unless the adapter was trained with another
             `window_pooling`; "max": the strongest window of each option.

@@ -23,8 +23,8 @@ class Plan:
     """Per text the places in `members` whose mean is the answer; None: the first, for every text."""
     embeddings: bool = False
     """Whether the base model's sentence embedding is wanted too."""
-    contexts: tuple[Context, ...] | None = None
-    """What stands around each text, for an adapter that reads it."""
+    contexts: tuple[Context | None, ...] | None = None
+    """What stands around each text, for an adapter that reads it; None where nothing is known."""
 
     def members_of(self, text: int) -> tuple[str, ...]:
         """Names of the models that read a text."""
@@ -55,6 +55,8 @@ class Answer:
     """int32 (texts, options): the window that speaks most for the option."""
     embeddings: NDArray[np.float32] | None = None
     """float32 (texts, dimensions), length 1."""
+    beside: NDArray[np.bool_] | None = None
+    """bool (texts): read with what stands around them; None where no model read any context."""
 
 
 Results = Sequence[Sequence[Any] | TextFailure]

@@ -202,6 +202,7 @@ def _results(outcome: Outcome) -> list[dict[str, Any]]:
                 "probabilities": answer.probabilities[text].tolist(),
                 "windows": [list(span) for span in spans],
                 "deciding": answer.deciding[text].tolist(),
+                "with_context": answer.beside is not None and bool(answer.beside[text]),
             }
         )
     return results

@@ -31,8 +31,8 @@ class ClassifyRequest:
     adapter: str
     texts: tuple[str, ...]
     pool: Pool
-    contexts: tuple[Context, ...] | None = None
-    """What stands around each text; None: nothing is known."""
+    contexts: tuple[Context | None, ...] | None = None
+    """What stands around each text; None: nothing is known, of one or of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class BulkRequest:
     members: tuple[str, ...]
     uses: tuple[tuple[int, ...], ...]
     embeddings: bool
-    contexts: tuple[Context, ...] | None = None
+    contexts: tuple[Context | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +157,14 @@ def _texts(body: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _contexts(body: Mapping[str, Any], texts: int) -> tuple[Context, ...] | None:
+def _contexts(body: Mapping[str, Any], texts: int) -> tuple[Context | None, ...] | None:
     contexts = body.get("contexts")
     if contexts is None:
         return None
     if not isinstance(contexts, list) or len(contexts) != texts:
         raise BadRequestError("contexts must be a list with an entry per text")
     try:
-        return tuple(Context.from_document(context or {}) for context in contexts)
+        return tuple(None if context is None else Context.from_document(context) for context in contexts)
     except (ValueError, TypeError, AttributeError) as error:
         raise BadRequestError(str(error)) from error
 

@@ -15,7 +15,7 @@ from app.db.session import WriteSession, reading
 from app.db.tables import Adapter, LabelSnapshot, RelabelRun
 from app.http.problems import Problem
 from app.ids import new_id
-from models.adapters.folder import read_manifest
+from models.adapters.folder import ALONE, CALIBRATION, read_manifest
 from workers.adapter_archive import adapter_folder
 from workers.job_context import JobContext, JobFailed
 
@@ -51,10 +51,11 @@ class AdapterFiles:
     own: bool
     """Whether it belongs to the corpus that is read: then text ids mean the same in both."""
 
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """The shipped threshold of each option."""
-        document = json.loads((self.folder / "calibration.json").read_text(encoding="utf-8"))
+    def thresholds(self, *, alone: bool = False) -> dict[str, float]:
+        """The shipped threshold of each option; alone: for texts that are read without context."""
+        path = self.folder / ALONE / CALIBRATION
+        path = path if alone and path.is_file() else self.folder / CALIBRATION
+        document = json.loads(path.read_text(encoding="utf-8"))
         return {option["key"]: float(option["threshold"]) for option in document["options"]}
 
     @property

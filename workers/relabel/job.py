@@ -46,21 +46,27 @@ def run(job: JobContext) -> None:
         assignment = assign(job, found, signed)
         embeddings = EmbeddingStore(job, found)
     with stages.stage("read"):
-        asyncio.run(_predict(job, found, assignment, embeddings))
+        around = _surroundings(job, found) if found.adapter.reads_context else None
+        asyncio.run(_predict(job, found, assignment, embeddings, around))
     with stages.stage("score"):
         job.progress(stage="scoring", done=0, total=1)
-        scored = score_run(found, embeddings, signed)
+        scored = score_run(found, embeddings, signed, around)
         blob = None if embeddings.all is None else job.blobs.put_bytes(embeddings.to_bytes())
         job.progress(stage="scoring", done=1, total=1)  # stored with the result, at the latest
     write_ranking(job, found, scored, blob, stages.seconds)
 
 
-async def _predict(job: JobContext, found: Run, assignment: Assignment, embeddings: EmbeddingStore) -> None:
+async def _predict(
+    job: JobContext,
+    found: Run,
+    assignment: Assignment,
+    embeddings: EmbeddingStore,
+    around: Surroundings | None,
+) -> None:
     settings = get_settings()
     workers = BulkWorkers(
         settings.inference_urls, settings.inference_token.get_secret_value(), PATIENCE_SECONDS
     )
-    around = await asyncio.to_thread(_surroundings, job, found) if found.adapter.reads_context else None
     try:
         await predict(job, found, assignment, embeddings, workers, around)
     finally:

@@ -23,7 +23,7 @@ class Reading:
     labels: Labels
     """int8 (texts, options): given values."""
     thresholds: NDArray[np.float32]
-    """float32 (options)."""
+    """float32 (texts, options): of the reading that answered for each text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _values(reading: Reading, text: int, cell: Cell) -> tuple[str, str, float]:
         keys = reading.option_keys
         return value_of(cell, keys, columns[human]), value_of(cell, keys, columns[model]), float(found[human])
     said = int(given[0] == YES)
-    read = int(found[0] >= reading.thresholds[columns[0]])
+    read = int(found[0] >= reading.thresholds[text, columns[0]])
     right = float(found[0] if said else 1 - found[0])
     return value_of(cell, reading.option_keys, said), value_of(cell, reading.option_keys, read), right
 

@@ -25,6 +25,7 @@ from models.audit.suspicion import Evidence, Suspicion, flagged, score
 from models.data.near_duplicates import Signatures
 from models.scheme import Scheme
 from workers.job_context import JobContext
+from workers.neighbours import Surroundings
 from workers.relabel.copying import copy_rows
 from workers.relabel.embeddings import EmbeddingStore
 from workers.relabel.frozen import Run
@@ -56,8 +57,13 @@ class Scored:
         return int(self.flags.sum())
 
 
-def score_run(run: Run, embeddings: EmbeddingStore, signed: Signatures) -> Scored:
-    """Suspicion of every cell that a held-out model has read and no review has settled."""
+def score_run(
+    run: Run, embeddings: EmbeddingStore, signed: Signatures, around: Surroundings | None = None
+) -> Scored:
+    """Suspicion of every cell that a held-out model has read and no review has settled.
+
+    around: what stands around the texts, where the adapter reads it.
+    """
     with reading() as session:
         codebook = load_codebook(session, run.corpus_id)
         settled = [(s.text_id, s.question, s.option) for s in settled_cells(session, run.corpus_id, codebook)]
@@ -84,7 +90,7 @@ def score_run(run: Run, embeddings: EmbeddingStore, signed: Signatures) -> Score
     scores = np.where(mask, np.float32(np.nan), found.scores)
     return Scored(
         codebook=codebook,
-        reading=Reading(scheme.cells, scheme.option_keys, ours, labels, _thresholds(run, scheme)),
+        reading=Reading(scheme.cells, scheme.option_keys, ours, labels, _thresholds(run, scheme, around)),
         suspicion=found,
         scores=scores,
         flags=flagged(scores),
@@ -182,6 +188,13 @@ def _predictions(run: Run) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     return probabilities, held_out
 
 
-def _thresholds(run: Run, scheme: Scheme) -> NDArray[np.float32]:
-    known = run.adapter.thresholds
-    return np.array([known.get(key, 0.5) for key in scheme.option_keys], dtype=np.float32)
+def _thresholds(run: Run, scheme: Scheme, around: Surroundings | None) -> NDArray[np.float32]:
+    """float32 (texts, options): the shipped ones of the reading that answered for each text."""
+    known = {alone: run.adapter.thresholds(alone=alone) for alone in (True, False)}
+    alone, beside = (
+        np.array([known[which].get(key, 0.5) for key in scheme.option_keys], dtype=np.float32)
+        for which in (True, False)
+    )
+    versions = run.texts.text_version_ids
+    given = np.zeros(len(versions), dtype=np.bool_) if around is None else around.given(versions)
+    return np.where(given[:, None], beside, alone)

@@ -55,13 +55,26 @@ def test_a_text_that_cannot_be_read_does_not_harm_the_others(client, reader):
     assert results[1]["options"] == []
 
 
-def test_an_adapter_that_reads_contexts_says_when_it_was_given_none(client, reader):
+AROUND = {"before": ["(a) The applicant"], "after": []}
+
+
+def test_an_adapter_that_needs_contexts_says_when_it_was_given_none(client, reader):
     asked = {"corpus": CORPUS, "text": "sorry"}
     assert client.post("/classify", json=asked).json()["warning"] is None
-    reader.description["reads_context"] = True
-    assert "contexts" in client.post("/classify", json=asked).json()["warning"]
-    given = asked | {"contexts": [{"before": ["(a) The applicant"], "after": []}]}
-    assert client.post("/classify", json=given).json()["warning"] is None
+    reader.description["needs_context"] = True
+    assert "no context" in client.post("/classify", json=asked).json()["warning"]
+    assert client.post("/classify", json=asked | {"contexts": [AROUND]}).json()["warning"] is None
+
+
+def test_each_text_of_a_request_is_decided_at_the_thresholds_of_the_reading_that_answered(client, reader):
+    reader.description |= {"thresholds": [0.95, 0.5], "lone_thresholds": [0.3, 0.5]}
+    asked = {"corpus": CORPUS, "texts": ["sorry"] * 3, "contexts": [AROUND, None, {}]}
+    answer = client.post("/classify", json=asked).json()
+    first = [(result["reading"], result["options"][0]) for result in answer["results"]]
+    assert [(how, option["threshold"], option["decision"]) for how, option in first] == [
+        ("with_context", 0.95, False), ("alone", 0.3, True), ("alone", 0.3, True),
+    ]  # fmt: skip
+    assert answer["warning"] is None
 
 
 AT_FAULT = [

@@ -18,6 +18,7 @@ from app.db.session import writing
 from app.db.tables import Adapter, Blob
 from app.ids import new_id
 from models.adapters.folder import finish
+from models.adapters.member import given_contexts
 from models.adapters.seen import seen_of, write_seen
 from models.scheme import Option, Question, QuestionKind, Scheme
 from tests.integration.review_corpus import Built, add_text, annotate, build_corpus
@@ -147,7 +148,11 @@ class WordReader:
     """Which models read which content."""
     embedded: int = 0
     description: dict[str, Any] = field(
-        default_factory=lambda: {"option_keys": list(OPTIONS), "thresholds": [0.5, 0.5]}
+        default_factory=lambda: {
+            "option_keys": list(OPTIONS),
+            "thresholds": [0.5, 0.5],
+            "lone_thresholds": [0.5, 0.5],
+        }
     )
 
     def prepare(self, texts: Any, plan: Plan) -> Prepared:
@@ -177,7 +182,8 @@ class WordReader:
         if plan.embeddings:
             self.embedded += len(results)
             embeddings = np.array([_embedding(content) for content, _ in prepared.context], dtype=np.float32)
-        return Answer(failures, probabilities, np.zeros(probabilities.shape, np.int32), embeddings)
+        beside = given_contexts(plan.contexts, len(results))
+        return Answer(failures, probabilities, np.zeros(probabilities.shape, np.int32), embeddings, beside)
 
 
 def _embedding(content: str) -> list[float]:

@@ -25,7 +25,10 @@ class FakeReader:
 
     @property
     def description(self):
-        return {"option_keys": [f"o{i}" for i in range(self.options)], "thresholds": [0.5] * self.options}
+        even = [0.5] * self.options
+        return {
+            "option_keys": [f"o{i}" for i in range(self.options)], "thresholds": even, "lone_thresholds": even,
+        }  # fmt: skip
 
     def prepare(self, texts, plan):
         windows_of = [

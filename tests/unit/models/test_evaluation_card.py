@@ -79,9 +79,10 @@ def test_neighbours_and_searches_are_limits_that_are_said() -> None:
         "macro": REPORT["macro"] | without,  # type: ignore[operator]
         "search": {"nested": False, "sentence": "The held-out score is a little too good."},
     }
-    card = model_card(MANIFEST | {"encoder": {"context": True}}, report)
-    assert "| this adapter without a text's neighbours | 0.550 |" in card
-    assert "- It also reads a text's neighbours" in card
+    card = model_card(MANIFEST | {"encoder": {"context": True, "alone": True}}, report)
+    assert "| this adapter on texts alone, without their neighbours | 0.550 |" in card
+    assert "- It also reads a text's neighbours in its group, and has a reading of its own" in card
+    assert "was never fitted without them" in model_card(MANIFEST | {"encoder": {"context": True}}, report)
     assert "- Its settings come of a search. The held-out score is a little too good." in card
     assert "neighbours" not in model_card(MANIFEST, REPORT)
 

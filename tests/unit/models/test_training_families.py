@@ -11,7 +11,7 @@ from models.adapters.load import WrongBaseError, load_adapter
 from models.encoder import load, tuning
 from models.encoder.load import load_encoder
 from models.encoder.lora import LoraLinear
-from models.training import baselines, fold, run
+from models.training import baselines, member_task, run
 from models.training.errors import TrainingRefusedError, TrainingStoppedError
 from models.training.run import train
 from tests.tiny_encoder import make_encoder, synthetic_letters, write_training_folder
@@ -33,7 +33,7 @@ def letters():
 def quick(monkeypatch):
     """Leaves out the reload check in a fresh process and the choice of penalties, which `test_training_run` makes for real."""
     monkeypatch.setattr(run, "reload_check", lambda *_: 0.0)
-    for module in (fold, baselines):
+    for module in (member_task, baselines):
         monkeypatch.setattr(module, "choose_penalty", lambda *_: 20.0)
 
 

@@ -209,7 +209,7 @@ def test_another_base_model_is_refused(trained, tmp_path):
 
 def test_the_reload_check_fails_on_other_logits(trained, tiny_bert, adapter, tmp_path, capsys):
     expected = tmp_path / "check.npz"
-    (tmp_path / "check.json").write_text(json.dumps(["the judge"]))
+    (tmp_path / "check.json").write_text(json.dumps({"texts": ["the judge"], "contexts": None}))
     logits = dict(zip(adapter.members, adapter.logits(["the judge"], adapter.members), strict=True))
     arguments = [str(trained[0]), "--base", str(tiny_bert), "--expected", str(expected)]
     np.savez(expected, **logits)

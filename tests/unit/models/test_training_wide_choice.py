@@ -126,7 +126,7 @@ def served_alone(adapter, texts, labels, folder):
     for fold in (0, 1):
         rows = np.flatnonzero(folds == fold)
         read[rows] = adapter.predict([texts[row] for row in rows], f"fold{fold}")
-        decided[rows] = adapter.loaded[f"fold{fold}"].calibration.decide(read[rows])
+        decided[rows] = adapter.loaded[f"fold{fold}"].reading(None).calibration.decide(read[rows])
     return evaluate(labels, read, decided, adapter.scheme).macro["f1"]
 
 

@@ -17,7 +17,7 @@ READING = Reading(
     SCHEME.option_keys,
     np.array([[0.9, 0.2, 0.8, 0.3], [0.35, 0.6, 0.4, 0.1]], dtype=np.float32),
     np.array([[0, 1, 0, 1], [1, 1, 0, 0]], dtype=np.int8),
-    np.array([0.5, 0.5, 0.5, 0.4], dtype=np.float32),
+    np.array([[0.5, 0.5, 0.5, 0.4]] * 2, dtype=np.float32),
 )
 
 
