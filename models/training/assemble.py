@@ -28,7 +28,7 @@ from models.training.material import WITHOUT_CONTEXT, Material
 from models.training.member_result import MemberResult
 from models.training.members import member_tuning
 from models.training.metrics import human_f1
-from models.training.part_sample import sampling_report, without_sampling
+from models.training.part_sample import sampling_report, without_sampling, write_samples
 from models.training.plan import Plan, window_tokens
 from models.training.reload import fresh_process
 from models.training.report import MODEL, Reading, build_report
@@ -124,6 +124,8 @@ def write_adapter(
         )
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     write_held_out(folder / "held_out.arrow", material, read)
+    if material.data.request.sample is not None:
+        write_samples(folder / "samples.arrow", {name: member.facts for name, member in members.items()})
     epochs = {
         f"fold{fold}": result.epochs for fold, result in enumerate(results) if result.epochs is not None
     }

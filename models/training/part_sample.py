@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars
 from scipy.sparse import csr_matrix
 
 from models.data.sampling import Rows, draw_sample
@@ -16,6 +18,7 @@ from models.scheme import Labels
 from models.training.sample_request import SampleRequest
 
 _COUNTS = ("positives", "drawn_positives")
+_TEXTS = {"key": polars.String, "stratum": polars.Int32, "inclusion": polars.Float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class PartSample:
     rows: Rows
     """int64, rising: all of the part where no sample was asked for."""
     report: dict[str, Any] | None
-    """Strata with N_h, n_h and π, merges, clusters, prevalence in part and sample; None where no sample was asked for."""
+    """Strata with N_h, n_h and π, merges, clusters, prevalence in part and sample, and under `texts` key, stratum and π of
+    every text drawn; None where no sample was asked for."""
 
     def facts(self) -> dict[str, Any]:
         """As a member keeps it: under `sampling`, or nothing."""
@@ -77,6 +81,11 @@ def sample_part(
         "strata": strata_report(drawn, part, option_keys),
         "merges": merges_report(drawn),
         "fidelity": fidelity(part, drawn.rows, option_keys),
+        "texts": {
+            "key": [keys[row] for row in rows[drawn.rows]],
+            "stratum": drawn.stratum.tolist(),
+            "inclusion": drawn.inclusion.tolist(),
+        },
     }
     return PartSample(rows[drawn.rows], report)
 
@@ -84,7 +93,7 @@ def sample_part(
 def sampling_report(
     asked: SampleRequest, folds: Sequence[dict[str, Any]], final: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the adapter's report says: the request and every member's sample, strata without their counts of positives.
+    """What the adapter's report says: the request and every member's sample; no texts, and strata without their counts of positives.
 
     Args:
         asked: the request.
@@ -98,6 +107,20 @@ def sampling_report(
     }
 
 
+def write_samples(path: Path, members: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write which texts each member was trained on: member str, key str, stratum int32 (its place in the report), inclusion float64, π.
+
+    members: facts by name, each with `sampling`.
+    """
+    parts = [
+        polars.DataFrame(facts["sampling"]["texts"], schema=_TEXTS).select(
+            polars.lit(name).alias("member"), *_TEXTS
+        )
+        for name, facts in members.items()
+    ]
+    polars.concat(parts).write_ipc(path)
+
+
 def without_sampling(facts: dict[str, Any]) -> dict[str, Any]:
     """A member's facts without what `sampling_report` says."""
     return {name: value for name, value in facts.items() if name != "sampling"}
@@ -108,4 +131,4 @@ def _short(report: dict[str, Any]) -> dict[str, Any]:
         {name: value for name, value in stratum.items() if name not in _COUNTS}
         for stratum in report["strata"]
     ]
-    return report | {"strata": strata}
+    return {name: value for name, value in report.items() if name != "texts"} | {"strata": strata}

@@ -80,6 +80,18 @@ def test_every_fold_trains_on_its_own_sample_and_reads_all_it_holds_out(
     parts = [fold["embargo"]["train_rows"] for fold in report["folds"]]
     assert [fold["part_rows"] for fold in sampling["folds"]] == parts
     assert (sampling["final"]["part_rows"], sampling["final"]["drawn"]) == (ROWS, 18)
+    samples = polars.read_ipc(tmp_path / "out" / "samples.arrow")
+    for name, said in (
+        ("final", sampling["final"]),
+        *((f"fold{fold['fold']}", fold) for fold in sampling["folds"]),
+    ):
+        mine = samples.filter(polars.col("member") == name)
+        assert mine["key"].n_unique() == len(mine) == 18
+        assert [said["strata"][row]["inclusion"] for row in mine["stratum"]] == pytest.approx(
+            mine["inclusion"].to_list()
+        )
+        assert (1 / mine["inclusion"]).sum() == pytest.approx(said["part_rows"]), "weights add up to the part"
+    assert "texts" not in sampling["final"], "the report stays short"
     frame = polars.read_ipc(tmp_path / "out" / "held_out.arrow")
     assert np.isfinite(np.array(frame["probabilities"].to_list())).all()
     for fold in (0, 1):
