@@ -58,7 +58,7 @@ def label_rates(
     unit = _centred(embeddings)
     codes = group_codes(groups)
     chosen = _references(labels, signed, seed)
-    prevalence = (np.sum(labels == YES, axis=0) + 0.5) / (np.sum(labels != MISSING, axis=0) + 1.0)
+    prevalence = _prevalence_elsewhere(labels, codes)
     rates = np.empty(labels.shape, dtype=np.float32)
     references, reference_codes = unit[chosen].T.copy(), codes[chosen]
     for start in range(0, len(unit), _BLOCK):
@@ -70,8 +70,17 @@ def label_rates(
         weight = np.maximum(np.take_along_axis(similar, nearest, axis=1), 0.0) ** 2
         if signed is not None:
             weight[_repeated(signed[rows], signed[chosen[nearest]])] = 0.0
-        rates[rows] = _weighted_rates(labels[chosen[nearest]], weight, prevalence)
+        rates[rows] = _weighted_rates(labels[chosen[nearest]], weight, prevalence[rows])
     return rates
+
+
+def _prevalence_elsewhere(labels: Labels, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of yes in all groups but the text's own: float64 (texts, options). Its own value must not speak in it."""
+    yes, known = (labels == YES).astype(np.float64), (labels != MISSING).astype(np.float64)
+    own_yes, own_known = np.zeros((2, int(codes.max(initial=0)) + 1, labels.shape[1]))
+    np.add.at(own_yes, codes, yes)
+    np.add.at(own_known, codes, known)
+    return np.asarray((yes.sum(axis=0) - own_yes[codes] + 0.5) / (known.sum(axis=0) - own_known[codes] + 1.0))
 
 
 def _centred(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
