@@ -134,25 +134,32 @@ def _crossed(
     design: Matrix, truth: Matrix, folds: NDArray[np.int32], voices: _Voices | None, known: NDArray[np.bool_]
 ) -> Matrix:
     """Logits of each row by a fit on the other parts: float64 (rows, voices), one column without annotators."""
-    centre, spread = design.mean(axis=0), design.std(axis=0) + 1e-6
-    centre[0], spread[0] = 0.0, 1.0  # the mean logit keeps its meaning
-    scaled = np.column_stack([(design - centre) / spread, np.ones(len(truth))])
-    width = scaled.shape[1]
     shares = np.zeros((len(truth), 0)) if voices is None else voices.shares[known]
-    whole = np.hstack([scaled, shares]).astype(np.float32)
-    prior, precision = np.zeros(whole.shape[1]), np.full(whole.shape[1], PRECISION)
+    width = design.shape[1] + 1
+    prior, precision = np.zeros(width + shares.shape[1]), np.full(width + shares.shape[1], PRECISION)
     prior[0], precision[width - 1], precision[width:] = 1.0, 1.0, EFFECT_PRECISION
-    columns = 1 if voices is None else len(voices.effects)
-    result = np.empty((len(truth), columns))
-    start: Matrix | None = None
+    result = np.empty((len(truth), 1 if voices is None else len(voices.effects)))
     for part in np.unique(folds):
         train = folds != part
-        # The optimum is one and the same wherever the search begins; the last part's is merely near.
-        start = fit_logistic(whole[train], truth[train], prior, precision, start=start)
-        result[~train] = (scaled[~train] @ start[:width])[:, None]
+        scaled = _scaled(design, train)
+        whole = np.hstack([scaled, shares]).astype(np.float32)
+        # Each part begins at the prior. Another part's fit knows the held-out values, and a search that stops near the
+        # optimum would carry them over (by up to 1e-3 of probability, when it was done).
+        found = fit_logistic(whole[train], truth[train], prior, precision)
+        result[~train] = (scaled[~train] @ found[:width])[:, None]
         if voices is not None:
-            result[~train] += voices.effects @ start[width:]
+            result[~train] += voices.effects @ found[width:]
     return result
+
+
+def _scaled(design: Matrix, train: NDArray[np.bool_]) -> Matrix:
+    """Features around the mean and by the spread of the training rows, then ones: float64 (rows, features + 1).
+
+    Not of all rows: a neighbour's features hold the held-out rows' given values.
+    """
+    centre, spread = design[train].mean(axis=0), design[train].std(axis=0) + 1e-6
+    centre[0], spread[0] = 0.0, 1.0  # the mean logit keeps its meaning
+    return np.column_stack([(design - centre) / spread, np.ones(len(design))])
 
 
 def _read_by_others(logits: Matrix, voices: _Voices | None, known: NDArray[np.bool_]) -> Matrix:

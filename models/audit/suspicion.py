@@ -1,6 +1,6 @@
 """Suspicion: how little the given value of a cell is to be expected, judged by everything but that value itself.
 
-The default is the stack of `models.audit.stack` with what each annotator is known for (`models.audit.annotators`). The plain
+The default is the stack of `models.audit.stack` with what each annotator is known for (`models.audit.confusion`). The plain
 scores are kept beside it by name: self_confidence, margin, confident_learning, and knn where there are embeddings.
 docs/adr/0009 and 0017 tell what was tried and what it brought.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.audit.annotators import after_annotators
+from models.audit.confusion import after_annotators
 from models.audit.evidence import Annotations, Evidence
 from models.audit.plain import confident_learning, margin, self_confidence
 from models.audit.ranking import flagged, text_scores

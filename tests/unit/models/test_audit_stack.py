@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.audit.annotators import after_annotators, confusions
+from models.audit.confusion import after_annotators, confusions
 from models.audit.evidence import Annotations, Evidence
 from models.audit.stack import annotated, blocks
 from models.audit.suspicion import score
