@@ -79,7 +79,7 @@ def _cleanlab(name: str, given: Labels, probabilities: NDArray[np.float32]) -> I
     """cleanlab's scorers and poolings, and its own flag set with the first of them."""
     labels = [np.flatnonzero(row).tolist() for row in given]
     sure = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
-    flags = np.column_stack(find_multilabel_issues_per_class(labels, sure, n_jobs=1))
+    flags = np.asarray(find_multilabel_issues_per_class(labels, sure, n_jobs=1), dtype=np.bool_)
     texts = find_label_issues(labels, sure, n_jobs=1)
     for method in SCORERS:
         adjustments = (False, True) if method != "confidence_weighted_entropy" else (False,)

@@ -30,10 +30,14 @@ class Confusion:
 
     counts: Matrix
     """float64 (annotators, expected value, given value): expected numbers of annotations."""
+    expected: Matrix
+    """float64 of the same shape: what a typical annotator would have given there."""
     relative: Matrix
     """float64 of the same shape: over a typical annotator, shrunk; 1 is typical."""
     typical: Matrix
     """float64 (expected value, given value): share of given values, all annotators together."""
+    habit: tuple[Matrix, Matrix] | None
+    """`counts` and `expected` summed over all yes_no cells; None in a choose_one cell."""
 
 
 def confusions(
@@ -51,9 +55,10 @@ def confusions(
         _counts(*_values(probabilities, annotations, scheme, place), annotations.annotators, annotators)
         for place in range(len(scheme.cells))
     ]
-    habit = _habit([pair for pair, cell in zip(seen, scheme.cells, strict=True) if cell.option is not None])
+    options = [pair for pair, cell in zip(seen, scheme.cells, strict=True) if cell.option is not None]
+    habit = (np.sum([pair[0] for pair in options], axis=0), np.sum([pair[1] for pair in options], axis=0)) if options else None
     return [
-        _confusion(*pair, habit if cell.option is not None else np.ones_like(pair[0]))
+        _confusion(*pair, habit if cell.option is not None else None)
         for pair, cell in zip(seen, scheme.cells, strict=True)
     ]
 
@@ -64,15 +69,15 @@ def after_annotators(
     """Probabilities with what each text's annotators are known for: float32 (texts, options).
 
     A cell that one annotator gave moves only by how that one differs from a typical annotator, so that a single given
-    value is not evidence for itself. Every further annotator who gave the same value speaks for it, every one who gave
+    value is not evidence for itself, and that difference is known from the annotator's other annotations of the cell alone
+    (`others_alone`); what is left of the value are the fits behind other texts' probabilities. Every further annotator who gave the same value speaks for it, every one who gave
     another speaks against it.
     """
     result = probabilities.copy()
-    for place, (cell, confusion) in enumerate(
-        zip(scheme.cells, confusions(probabilities, annotations, scheme), strict=True)
-    ):
+    known = confusions(probabilities, annotations, scheme)
+    for place, (cell, confusion) in enumerate(zip(scheme.cells, known, strict=True)):
         _, given = _values(probabilities, annotations, scheme, place)
-        speech = _speech(confusion, given, annotations.annotators)
+        speech = _speech(others_alone(confusion, probabilities, annotations, scheme, place), confusion, given)
         found, consensus = cell_values(probabilities, labels, cell)
         logs = np.log(np.clip(found, _LEAST, 1.0))
         np.add.at(logs, annotations.texts, speech)
@@ -83,6 +88,32 @@ def after_annotators(
         posterior /= posterior.sum(axis=1, keepdims=True)
         result[:, list(cell.positions)] = posterior[:, 1:] if cell.option is not None else posterior
     return result
+
+
+def others_alone(
+    confusion: Confusion,
+    probabilities: NDArray[np.float32],
+    annotations: Annotations,
+    scheme: Scheme,
+    place: int,
+) -> Matrix:
+    """`Confusion.relative` of each annotation's annotator without that annotation: float64 (annotations, expected, given).
+
+    The annotation is taken out of the annotator's counts and of the habit over all options.
+    """
+    prior, given = _values(probabilities, annotations, scheme, place)
+    own = given.any(axis=1) & np.isfinite(prior).all(axis=1)
+    prior = np.where(own[:, None], prior, 0.0)
+    chosen = np.where(own[:, None], given, False).astype(np.float64)
+    counted, expected = np.einsum("nv,ng->nvg", prior, chosen), np.einsum("nv,ng->nvg", prior, prior)
+    who = annotations.annotators
+    habit = 1.0
+    if confusion.habit is not None:
+        habit = (confusion.habit[0][who] - counted + STRENGTH) / (confusion.habit[1][who] - expected + STRENGTH)
+    return np.asarray(
+        (confusion.counts[who] - counted + STRENGTH * habit)
+        / (confusion.expected[who] - expected + STRENGTH)
+    )
 
 
 def _values(
@@ -106,25 +137,22 @@ def _counts(
     return found[0], found[1]
 
 
-def _habit(pairs: list[tuple[Matrix, Matrix]]) -> Matrix:
-    """Each annotator's relative confusion over all yes_no cells: float64 (annotators, 2, 2), shrunk towards 1."""
-    if not pairs:
-        return np.ones((0, 2, 2))
-    counted = np.sum([pair[0] for pair in pairs], axis=0)
-    expected = np.sum([pair[1] for pair in pairs], axis=0)
-    return np.asarray((counted + STRENGTH) / (expected + STRENGTH))
-
-
-def _confusion(counted: Matrix, expected: Matrix, habit: Matrix) -> Confusion:
+def _confusion(counted: Matrix, expected: Matrix, habit: tuple[Matrix, Matrix] | None) -> Confusion:
+    drawn = 1.0 if habit is None else (habit[0] + STRENGTH) / (habit[1] + STRENGTH)
     pooled = counted.sum(axis=0) + 1.0
     return Confusion(
         counted,
-        (counted + STRENGTH * habit) / (expected + STRENGTH),
+        expected,
+        (counted + STRENGTH * drawn) / (expected + STRENGTH),
         pooled / pooled.sum(axis=1, keepdims=True),
+        habit,
     )
 
 
-def _speech(confusion: Confusion, given: NDArray[np.bool_], annotators: NDArray[np.int64]) -> Matrix:
-    """Log likelihood of each annotation under every value: float64 (annotations, values); 0 where nothing was given."""
-    logs = np.log(confusion.relative * confusion.typical)[annotators]
+def _speech(relative: Matrix, confusion: Confusion, given: NDArray[np.bool_]) -> Matrix:
+    """Log likelihood of each annotation under every value: float64 (annotations, values); 0 where nothing was given.
+
+    relative: float64 (annotations, expected, given).
+    """
+    logs = np.log(relative * confusion.typical)
     return np.asarray(np.einsum("nvg,ng->nv", logs, given.astype(np.float64)))

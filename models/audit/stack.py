@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audit.evidence import Annotations, Evidence
-from models.audit.neighbours import adjacent, label_rates
+from models.audit.neighbours import Similar, adjacent, label_rates, similar_texts
 from models.data.folds import assign_folds
 from models.scheme import MISSING, NO, YES, Scheme
 from models.training.logistic import fit_logistic, logit, sigmoid
@@ -40,7 +40,7 @@ class Stacked:
     probabilities: NDArray[np.float32]
     """float32 (texts, options)."""
     kept: list[str]
-    """Options that kept the held-out probability."""
+    """Options that kept the held-out probability, in all parts or some."""
     features: list[str]
     similar: NDArray[np.float32] | None
     """Rates of yes among similar texts, float32 (texts, options), where there are embeddings."""
@@ -59,32 +59,54 @@ class _Voices:
 
 
 def stack(evidence: Evidence, seed: int) -> Stacked:
-    """Stacked probabilities of every option. The groups must be at least two."""
-    features, similar = blocks(evidence, seed)
-    parts = min(CROSSING, len(set(evidence.groups)))
-    folds = assign_folds(evidence.groups, parts, seed)
+    """Stacked probabilities of every option. The groups must be at least two.
+
+    The probability that judges a cell is bit-equal whatever value the cell was given, the evidence's held-out
+    probabilities being what they are: the values of a part are in nothing that its rows are read with, neither among
+    the similar texts and the prevalence of the rows that are learnt from, nor in the scale of the features, the start
+    of the fit, or the count that decides whether an option is learnt at all.
+    """
+    parts = assign_folds(evidence.groups, min(CROSSING, len(set(evidence.groups))), seed)
+    near = _near(evidence, seed)
     voices = _voices(evidence.annotations, len(evidence.labels))
-    found, kept = evidence.probabilities.copy(), []
-    for column, key in enumerate(evidence.scheme.option_keys):
-        known = np.isfinite(evidence.probabilities[:, column]) & np.isin(
-            evidence.labels[:, column], (NO, YES)
-        )
-        truth = (evidence.labels[known, column] == YES).astype(np.float64)
-        if min(truth.sum(), (1 - truth).sum()) < FEWEST:
-            kept.append(key)
-            continue
-        logits = np.mean(
-            [_crossed(design[known], truth, folds[known], voices, known) for design in _designs(evidence.scheme, features, column)],
-            axis=0,
-        )  # fmt: skip
-        found[known, column] = _read_by_others(logits, voices, known)
-    return Stacked(found, kept, sorted(features), similar)
+    found, kept, features = evidence.probabilities.copy(), set(), {"logits"}
+    for part in np.unique(parts):
+        held_out = parts == part
+        features_of_part = blocks(evidence, near, held_out)
+        features |= features_of_part.keys()
+        for column, key in enumerate(evidence.scheme.option_keys):
+            known = np.isfinite(evidence.probabilities[:, column]) & np.isin(
+                evidence.labels[:, column], (NO, YES)
+            )
+            learnt, read = known & ~held_out, known & held_out
+            truth = (evidence.labels[learnt, column] == YES).astype(np.float64)
+            if min(truth.sum(), (1 - truth).sum()) < FEWEST:
+                kept.add(key)
+                continue
+            logits = np.mean(
+                [_held_out(design, truth, learnt, read, voices) for design in _designs(evidence.scheme, features_of_part, column)],
+                axis=0,
+            )  # fmt: skip
+            found[read, column] = _read_by_others(logits, voices, read)
+    similar = None if near is None else label_rates(near, evidence.labels, evidence.groups)
+    return Stacked(
+        found, [key for key in evidence.scheme.option_keys if key in kept], sorted(features), similar
+    )
 
 
-def blocks(evidence: Evidence, seed: int) -> tuple[dict[str, Matrix], NDArray[np.float32] | None]:
-    """Blocks of evidence by name, each float64 (texts, options), and the rates of similar texts.
+def _near(evidence: Evidence, seed: int) -> Similar | None:
+    if evidence.embeddings is None:
+        return None
+    return similar_texts(
+        evidence.embeddings, evidence.labels, evidence.groups, evidence.signatures, seed
+    )
 
-    `mean` is the mean logit of all text models. No block but `given` holds anything of a text's own given values.
+
+def blocks(evidence: Evidence, near: Similar | None, held_out: NDArray[np.bool_]) -> dict[str, Matrix]:
+    """Blocks of evidence by name, each float64 (texts, options).
+
+    `mean` is the mean logit of all text models. No block but `given` holds anything of a text's own given values, and
+    `similar` nothing of the given values of `held_out`, bool (texts).
     """
     logits = np.nan_to_num(logit(evidence.probabilities.astype(np.float64), _LEAST))
     given = np.where(evidence.labels == MISSING, 0.0, np.where(evidence.labels == YES, 1.0, -1.0))
@@ -92,9 +114,8 @@ def blocks(evidence: Evidence, seed: int) -> tuple[dict[str, Matrix], NDArray[np
     for name, values in (("wide", evidence.wide_logits), ("probe", evidence.probe_logits)):
         if values is not None:
             found[name] = np.nan_to_num(np.clip(values.astype(np.float64), -10, 10))
-    rates = None
-    if evidence.embeddings is not None:
-        rates = label_rates(evidence.embeddings, evidence.labels, evidence.groups, evidence.signatures, seed)
+    if near is not None:
+        rates = label_rates(near, evidence.labels, evidence.groups, held_out)
         found["similar"] = logit(rates.astype(np.float64), 0.01)
     mean = np.mean(list(found.values()), axis=0)
     if evidence.order is not None:
@@ -102,7 +123,7 @@ def blocks(evidence: Evidence, seed: int) -> tuple[dict[str, Matrix], NDArray[np
         for name, rows in (("before", before), ("after", after)):
             found[f"{name}_logits"], found[f"{name}_given"] = _taken(mean, rows), _taken(given, rows)
             found[f"{name}_2_given"] = _taken(_taken(given, rows), rows)
-    return found | {"given": given, "mean": mean}, rates
+    return found | {"given": given, "mean": mean}
 
 
 def _taken(values: Matrix, rows: NDArray[np.int64]) -> Matrix:
@@ -130,44 +151,37 @@ def other_options(scheme: Scheme, column: int) -> list[int]:
     return [other for other in range(len(scheme.options)) if other not in barred]
 
 
-def _crossed(
-    design: Matrix, truth: Matrix, folds: NDArray[np.int32], voices: _Voices | None, known: NDArray[np.bool_]
+def _held_out(
+    design: Matrix,
+    truth: Matrix,
+    learnt: NDArray[np.bool_],
+    read: NDArray[np.bool_],
+    voices: _Voices | None,
 ) -> Matrix:
-    """Logits of each row by a fit on the other parts: float64 (rows, voices), one column without annotators."""
-    shares = np.zeros((len(truth), 0)) if voices is None else voices.shares[known]
-    width = design.shape[1] + 1
+    """Logits of the rows to read by a fit on those to learn from: float64 (rows, voices), one column without annotators.
+
+    Nothing but the rows to learn from sets the scale, and the fit begins at the prior: another part's optimum knows the
+    values of this part's rows, and a search that stops merely near its optimum would carry them over.
+    """
+    centre, spread = design[learnt].mean(axis=0), design[learnt].std(axis=0) + 1e-6
+    centre[0], spread[0] = 0.0, 1.0  # the mean logit keeps its meaning
+    scaled = np.column_stack([(design - centre) / spread, np.ones(len(design))])
+    width = scaled.shape[1]
+    shares = np.zeros((len(design), 0)) if voices is None else voices.shares
     prior, precision = np.zeros(width + shares.shape[1]), np.full(width + shares.shape[1], PRECISION)
     prior[0], precision[width - 1], precision[width:] = 1.0, 1.0, EFFECT_PRECISION
-    result = np.empty((len(truth), 1 if voices is None else len(voices.effects)))
-    for part in np.unique(folds):
-        train = folds != part
-        scaled = _scaled(design, train)
-        whole = np.hstack([scaled, shares]).astype(np.float32)
-        # Each part begins at the prior. Another part's fit knows the held-out values, and a search that stops near the
-        # optimum would carry them over (by up to 1e-3 of probability, when it was done).
-        found = fit_logistic(whole[train], truth[train], prior, precision)
-        result[~train] = (scaled[~train] @ found[:width])[:, None]
-        if voices is not None:
-            result[~train] += voices.effects @ found[width:]
-    return result
+    whole = np.hstack([scaled[learnt], shares[learnt]]).astype(np.float32)
+    found = fit_logistic(whole, truth, prior, precision)
+    logits: Matrix = (scaled[read] @ found[:width])[:, None]
+    return logits if voices is None else logits + voices.effects @ found[width:]
 
 
-def _scaled(design: Matrix, train: NDArray[np.bool_]) -> Matrix:
-    """Features around the mean and by the spread of the training rows, then ones: float64 (rows, features + 1).
-
-    Not of all rows: a neighbour's features hold the held-out rows' given values.
-    """
-    centre, spread = design[train].mean(axis=0), design[train].std(axis=0) + 1e-6
-    centre[0], spread[0] = 0.0, 1.0  # the mean logit keeps its meaning
-    return np.column_stack([(design - centre) / spread, np.ones(len(design))])
-
-
-def _read_by_others(logits: Matrix, voices: _Voices | None, known: NDArray[np.bool_]) -> Matrix:
+def _read_by_others(logits: Matrix, voices: _Voices | None, read: NDArray[np.bool_]) -> Matrix:
     """Probability by whoever else could have answered: float64 (rows)."""
     probabilities: Matrix = sigmoid(logits)
     if voices is None:
         return probabilities[:, 0]
-    return np.asarray((probabilities * voices.others[known]).sum(axis=1))
+    return np.asarray((probabilities * voices.others[read]).sum(axis=1))
 
 
 def _voices(annotations: Annotations | None, texts: int) -> _Voices | None:

@@ -3,8 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.audit.neighbours import adjacent, label_rates
+from models.audit import neighbours
+from models.audit.neighbours import adjacent, similar_texts
 from models.data.near_duplicates import signatures
+
+
+def label_rates(embeddings, labels, groups, signed=None):
+    return neighbours.label_rates(similar_texts(embeddings, labels, groups, signed), labels, groups)
 
 
 def test_neighbours_are_next_in_order_and_of_the_same_group():
@@ -54,6 +59,19 @@ def test_a_texts_own_label_and_its_groups_never_count(clusters):
     turned[inside] = 1 - turned[inside]
     after = label_rates(embeddings, turned, groups)
     assert after[inside] == pytest.approx(before[inside], abs=1e-6)
+
+
+def test_barred_texts_speak_for_nobody(clusters):
+    embeddings, labels, groups = clusters
+    barred = np.isin(groups, ["g3", "g4"])
+    turned = labels.copy()
+    turned[barred] = 1 - turned[barred]
+    near = similar_texts(embeddings, labels, groups)
+    before, after = (neighbours.label_rates(near, given, groups, barred) for given in (labels, turned))
+    assert np.array_equal(before, after)
+    assert before[labels[:, 0] == 1].min() > 0.6
+    open_to_all = neighbours.label_rates(near, turned, groups)
+    assert not np.array_equal(open_to_all, before)
 
 
 def test_duplicates_in_other_groups_do_not_count():
