@@ -56,7 +56,7 @@ def arms(evidence: Evidence, seed: int) -> Iterator[tuple[str, Arm]]:
     yield "random", _ours(rng.random(given.shape).astype(np.float32), "max")
     different = (probabilities >= 0.5) != (given == 1)
     yield "prediction ≠ label", _ours(different.astype(np.float32), "max", different)
-    found = score(replace(evidence, annotations=None), seed)
+    found = score(replace(evidence, annotations=None), seed, design="lean")
     for name in ("self_confidence", "margin", "confident_learning", "knn"):
         if name in found.every:
             yield name, _ours(found.every[name], "noisy_or")
@@ -64,11 +64,11 @@ def arms(evidence: Evidence, seed: int) -> Iterator[tuple[str, Arm]]:
     assert found.stacked is not None
     yield from _cleanlab("cleanlab, stacked", given, found.stacked)
     for pooling in TEXT_POOLINGS:
-        yield f"remand, {pooling}", _ours(found.scores, pooling)
+        yield f"remand lean, {pooling}", _ours(found.scores, pooling)
     if evidence.annotations is not None:
-        with_annotators = score(evidence, seed)
+        with_annotators = score(evidence, seed, design="lean")
         for pooling in TEXT_POOLINGS:
-            yield f"remand with annotators, {pooling}", _ours(with_annotators.scores, pooling)
+            yield f"remand lean with annotators, {pooling}", _ours(with_annotators.scores, pooling)
 
 
 def _ours(cells: Scores, pooling: str, flags: Mask | None = None) -> Arm:

@@ -56,7 +56,11 @@ def confusions(
         for place in range(len(scheme.cells))
     ]
     options = [pair for pair, cell in zip(seen, scheme.cells, strict=True) if cell.option is not None]
-    habit = (np.sum([pair[0] for pair in options], axis=0), np.sum([pair[1] for pair in options], axis=0)) if options else None
+    habit = (
+        (np.sum([pair[0] for pair in options], axis=0), np.sum([pair[1] for pair in options], axis=0))
+        if options
+        else None
+    )
     return [
         _confusion(*pair, habit if cell.option is not None else None)
         for pair, cell in zip(seen, scheme.cells, strict=True)
@@ -104,15 +108,16 @@ def others_alone(
     prior, given = _values(probabilities, annotations, scheme, place)
     own = given.any(axis=1) & np.isfinite(prior).all(axis=1)
     prior = np.where(own[:, None], prior, 0.0)
-    chosen = np.where(own[:, None], given, False).astype(np.float64)
+    chosen = (given & own[:, None]).astype(np.float64)
     counted, expected = np.einsum("nv,ng->nvg", prior, chosen), np.einsum("nv,ng->nvg", prior, prior)
     who = annotations.annotators
     habit = 1.0
     if confusion.habit is not None:
-        habit = (confusion.habit[0][who] - counted + STRENGTH) / (confusion.habit[1][who] - expected + STRENGTH)
+        habit = (confusion.habit[0][who] - counted + STRENGTH) / (
+            confusion.habit[1][who] - expected + STRENGTH
+        )
     return np.asarray(
-        (confusion.counts[who] - counted + STRENGTH * habit)
-        / (confusion.expected[who] - expected + STRENGTH)
+        (confusion.counts[who] - counted + STRENGTH * habit) / (confusion.expected[who] - expected + STRENGTH)
     )
 
 

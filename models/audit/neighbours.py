@@ -114,7 +114,10 @@ def _prevalence_elsewhere(
 ) -> NDArray[np.float64]:
     """Share of yes in what is neither barred nor of the text's own group: float64 (texts, options)."""
     heard = ~barred[:, None]
-    yes, known = ((labels == YES) & heard).astype(np.float64), ((labels != MISSING) & heard).astype(np.float64)
+    yes, known = (
+        ((labels == YES) & heard).astype(np.float64),
+        ((labels != MISSING) & heard).astype(np.float64),
+    )
     own_yes, own_known = np.zeros((2, int(codes.max(initial=0)) + 1, labels.shape[1]))
     np.add.at(own_yes, codes, yes)
     np.add.at(own_known, codes, known)

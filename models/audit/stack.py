@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from models.scheme import MISSING, NO, YES, Scheme
 from models.training.logistic import fit_logistic, logit, sigmoid
 
 Matrix = NDArray[np.float64]
+Design = Literal["whole", "lean"]
+"""What an option is read by beside its own evidence and the other given options: `whole` has the held-out logits of all other
+options, `lean` what was given two texts away. docs/adr/0017 compares them."""
 
 FEWEST = 5
 """Positives (and negatives) below which an option keeps its held-out probability."""
@@ -58,8 +62,8 @@ class _Voices:
     """float64 (annotators, annotators): what `shares` would be were each one alone."""
 
 
-def stack(evidence: Evidence, seed: int) -> Stacked:
-    """Stacked probabilities of every option. The groups must be at least two.
+def stack(evidence: Evidence, seed: int, design: Design = "whole") -> Stacked:
+    """Stacked probabilities of every option by one of the designs. The groups must be at least two.
 
     The probability that judges a cell is bit-equal whatever value the cell was given, the evidence's held-out
     probabilities being what they are: the values of a part are in nothing that its rows are read with, neither among
@@ -72,7 +76,7 @@ def stack(evidence: Evidence, seed: int) -> Stacked:
     found, kept, features = evidence.probabilities.copy(), set(), {"logits"}
     for part in np.unique(parts):
         held_out = parts == part
-        features_of_part = blocks(evidence, near, held_out)
+        features_of_part = blocks(evidence, near, held_out, twice=design == "lean")
         features |= features_of_part.keys()
         for column, key in enumerate(evidence.scheme.option_keys):
             known = np.isfinite(evidence.probabilities[:, column]) & np.isin(
@@ -83,10 +87,8 @@ def stack(evidence: Evidence, seed: int) -> Stacked:
             if min(truth.sum(), (1 - truth).sum()) < FEWEST:
                 kept.add(key)
                 continue
-            logits = np.mean(
-                [_held_out(design, truth, learnt, read, voices) for design in _designs(evidence.scheme, features_of_part, column)],
-                axis=0,
-            )  # fmt: skip
+            designs = _designs(evidence.scheme, features_of_part, column, design)
+            logits = np.mean([_held_out(each, truth, learnt, read, voices) for each in designs], axis=0)
             found[read, column] = _read_by_others(logits, voices, read)
     similar = None if near is None else label_rates(near, evidence.labels, evidence.groups)
     return Stacked(
@@ -97,13 +99,13 @@ def stack(evidence: Evidence, seed: int) -> Stacked:
 def _near(evidence: Evidence, seed: int) -> Similar | None:
     if evidence.embeddings is None:
         return None
-    return similar_texts(
-        evidence.embeddings, evidence.labels, evidence.groups, evidence.signatures, seed
-    )
+    return similar_texts(evidence.embeddings, evidence.labels, evidence.groups, evidence.signatures, seed)
 
 
-def blocks(evidence: Evidence, near: Similar | None, held_out: NDArray[np.bool_]) -> dict[str, Matrix]:
-    """Blocks of evidence by name, each float64 (texts, options).
+def blocks(
+    evidence: Evidence, near: Similar | None, held_out: NDArray[np.bool_], twice: bool = True
+) -> dict[str, Matrix]:
+    """Blocks of evidence by name, each float64 (texts, options); `twice` adds what was given two texts away.
 
     `mean` is the mean logit of all text models. No block but `given` holds anything of a text's own given values, and
     `similar` nothing of the given values of `held_out`, bool (texts).
@@ -122,7 +124,8 @@ def blocks(evidence: Evidence, near: Similar | None, held_out: NDArray[np.bool_]
         before, after = adjacent(evidence.groups, evidence.order)
         for name, rows in (("before", before), ("after", after)):
             found[f"{name}_logits"], found[f"{name}_given"] = _taken(mean, rows), _taken(given, rows)
-            found[f"{name}_2_given"] = _taken(_taken(given, rows), rows)
+            if twice:
+                found[f"{name}_2_given"] = _taken(_taken(given, rows), rows)
     return found | {"given": given, "mean": mean}
 
 
@@ -131,13 +134,17 @@ def _taken(values: Matrix, rows: NDArray[np.int64]) -> Matrix:
     return np.where(rows[:, None] >= 0, values[rows], 0.0)
 
 
-def _designs(scheme: Scheme, features: dict[str, Matrix], column: int) -> list[Matrix]:
+def _designs(scheme: Scheme, features: dict[str, Matrix], column: int, design: Design) -> list[Matrix]:
     """Two readings of an option, one without and one with the text's other given options.
 
     Both, because an annotator who swapped two options made both cells agree with each other.
     """
-    own = [block[:, [column]] for name, block in features.items() if name not in {"given", "mean"}]
-    alone = np.hstack([features["mean"][:, [column]], *own])
+    passed = {"given", "mean"}
+    if not {"wide", "probe", "similar"} & features.keys():
+        passed.add("logits")  # the mean is nothing else, and twice the same only weakens the prior
+    own = [block[:, [column]] for name, block in features.items() if name not in passed]
+    rest = [np.delete(features["logits"], column, axis=1)] if design == "whole" else []
+    alone = np.hstack([features["mean"][:, [column]], *own, *rest])
     others = other_options(scheme, column)
     return [alone, np.hstack([alone, features["given"][:, others]])] if others else [alone]
 

@@ -18,9 +18,18 @@ from models.audit.confusion import after_annotators
 from models.audit.evidence import Annotations, Evidence
 from models.audit.plain import confident_learning, margin, self_confidence
 from models.audit.ranking import flagged, text_scores
-from models.audit.stack import CROSSING, PRECISION, stack
+from models.audit.stack import CROSSING, PRECISION, Design, stack
 
-__all__ = ["Annotations", "Evidence", "Suspicion", "flagged", "score", "self_confidence", "text_scores"]
+__all__ = [
+    "Annotations",
+    "Design",
+    "Evidence",
+    "Suspicion",
+    "flagged",
+    "score",
+    "self_confidence",
+    "text_scores",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +47,15 @@ class Suspicion:
     """The stack's probabilities before annotators, float32 (texts, options)."""
 
 
-def score(evidence: Evidence, seed: int = 0) -> Suspicion:
-    """Every score of every cell; `scores` is the stacked one.
+def score(evidence: Evidence, seed: int = 0, design: Design = "whole") -> Suspicion:
+    """Every score of every cell; `scores` is the stacked one, by the design of that name.
 
     With a single group nothing can be crossed: the plain self-confidence is the default then, and named as such.
     """
     labels, scheme = evidence.labels, evidence.scheme
     distinct = len(set(evidence.groups))
     parameters: dict[str, Any] = {"seed": seed, "crossing": min(CROSSING, distinct), "precision": PRECISION}
+    parameters["design"] = design
     every = {
         "self_confidence": self_confidence(evidence.probabilities, labels, scheme),
         "margin": margin(evidence.probabilities, labels, scheme),
@@ -53,7 +63,7 @@ def score(evidence: Evidence, seed: int = 0) -> Suspicion:
     }
     if distinct < 2:
         return Suspicion(every["self_confidence"], "self_confidence", parameters, every)
-    found = stack(evidence, seed)
+    found = stack(evidence, seed, design)
     audited = np.isfinite(every["self_confidence"])
     if found.similar is not None:
         near = self_confidence(found.similar, labels, scheme)
