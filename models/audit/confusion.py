@@ -106,7 +106,7 @@ def others_alone(
     The annotation is taken out of the annotator's counts and of the habit over all options.
     """
     prior, given = _values(probabilities, annotations, scheme, place)
-    own = given.any(axis=1) & np.isfinite(prior).all(axis=1)
+    own: NDArray[np.bool_] = np.logical_and(given.any(axis=1), np.isfinite(prior).all(axis=1))
     prior = np.where(own[:, None], prior, 0.0)
     chosen = (given & own[:, None]).astype(np.float64)
     counted, expected = np.einsum("nv,ng->nvg", prior, chosen), np.einsum("nv,ng->nvg", prior, prior)
