@@ -24,6 +24,8 @@ Link = Literal["linear", "logistic"]
 
 _STEPS = 100
 _SETTLED = 1e-10
+_STEEPEST = 15.0
+"""Log-odds for one standard deviation of a covariate, above which a fit is taken to have run away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,16 @@ def _root(readings: Readings, sample: ExpertSample, link: Link, tuning: float, s
         weighed = np.concatenate([tuning * (1 - weights), weights[rows]])
     for begin in (start, np.zeros(len(start))):
         found, settled = _newton(design, outcome, weighed, link, begin)
-        if settled:
+        if settled and not (link == "logistic" and _ran_away(found, design)):
             return found
     raise UnsettledError(
         "the estimating equation has no solution: too few events or a covariate that separates them"
     )
+
+
+def _ran_away(found: Vector, design: Matrix) -> bool:
+    """Whether a slope is that of a covariate that separates the outcome: its equation is solved only at infinity."""
+    return bool((np.abs(found) * design.std(axis=0)).max() > _STEEPEST)
 
 
 def _newton(

@@ -55,7 +55,10 @@ def test_a_good_expectation_narrows_and_its_scale_does_not_matter():
 
 def test_skips_count_against():
     wrong, skipped = np.array([0, 1, 0, 0, 0, 0]), np.array([0, 0, 0, 1, 0, 0])
-    with_skip, without = estimate_total(SAMPLE, wrong, skipped, 100), estimate_total(SAMPLE, wrong, NONE, 100)
+    with_skip, without = (
+        estimate_total(SAMPLE, wrong, skipped, 1000),
+        estimate_total(SAMPLE, wrong, NONE, 1000),
+    )
     assert with_skip.total > with_skip.total_without_skips == without.total
     assert with_skip.high > without.high
     assert with_skip.low == without.low

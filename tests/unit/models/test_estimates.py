@@ -103,7 +103,7 @@ def test_useless_predictions_are_left_out(corpus):
     found = solve(Readings(y, noise, corpus.outside, corpus.outside), corpus.sample, "linear")
     alone = solve(Readings(y, noise, corpus.outside, corpus.outside), corpus.sample, "linear", 0.0)
     assert found.tuning < 0.25
-    assert np.diag(found.covariance) <= pytest.approx(np.diag(alone.covariance), rel=0.02)
+    assert (np.diag(found.covariance) <= 1.02 * np.diag(alone.covariance)).all()
 
 
 def test_clusters_that_hang_together_widen_the_interval():
