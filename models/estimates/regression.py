@@ -184,7 +184,7 @@ def _rare_prevalence(
     expected = 1 - predicted if rarer_is_no else predicted
     means = np.bincount(sample.stratum, expected) / sizes
     centred = (expected - means[sample.stratum])[rows]
-    found = difference_estimate(value[None], centred[None], sample.stratum[rows], sizes)
+    found = difference_estimate(value[None], centred[None], sample.stratum[rows].astype(np.int32), sizes)
     total = np.maximum(found.total, value.sum())
     variance = found.variance + total * (1 - total / texts)
     largest = float((sizes / np.maximum(taken, 1)).max())

@@ -105,7 +105,7 @@ class _Fit:
     def _shrunk(self, right: Matrix, wrong: Matrix) -> Matrix:
         hits, misses = self._by_annotator @ right, self._by_annotator @ wrong
         pooled = (hits.sum(axis=0) + POOLED * START) / (hits.sum(axis=0) + misses.sum(axis=0) + POOLED)
-        return np.clip((hits + OWN * pooled) / (hits + misses + OWN), _EDGE, 1 - _EDGE)
+        return np.asarray(np.clip((hits + OWN * pooled) / (hits + misses + OWN), _EDGE, 1 - _EDGE))
 
     def vote_odds(self, sensitivity: Matrix, specificity: Matrix) -> Matrix:
         """Log likelihood ratio of every vote: float64 (rows, options), 0 where there is none."""

@@ -37,17 +37,17 @@ class Votes:
     @property
     def options(self) -> int:
         """Number of options."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @property
     def yes(self) -> NDArray[np.float64]:
         """float64 (rows, options), 1 where the vote is yes."""
-        return (self.values == YES).astype(np.float64)
+        return np.asarray(self.values == YES, dtype=np.float64)
 
     @property
     def no(self) -> NDArray[np.float64]:
         """float64 (rows, options), 1 where the vote is no."""
-        return (self.values == NO).astype(np.float64)
+        return np.asarray(self.values == NO, dtype=np.float64)
 
     def by_text(self) -> csr_matrix:
         """Sums rows by text: (texts, rows)."""
