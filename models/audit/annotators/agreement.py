@@ -1,7 +1,7 @@
 """Agreement between annotators per option: Cohen's kappa by pair, Fleiss' kappa, Krippendorff's alpha, with bootstrap by text.
 
-Cohen (1960); Fleiss (1971), for texts with differing numbers of annotators; Krippendorff (2004), nominal, by the library
-`krippendorff`. A text drawn again counts with all its votes; texts with the same votes are one kind, so that a bootstrap of texts
+Cohen (1960); Fleiss (1971), for texts with differing numbers of annotators; Krippendorff (2004), nominal, held against
+the library `krippendorff` by a test. A text drawn again counts with all its votes; texts with the same votes are one kind, so that a bootstrap of texts
 is a multinomial draw of kinds (Efron and Tibshirani 1993).
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import krippendorff
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,10 +61,6 @@ def agreement(votes: Votes, option: int, draws: int = DRAWS, seed: int = 0) -> O
     kinds, number = np.unique(np.column_stack([yes, no])[several], axis=0, return_counts=True)
     drawn = _resampled(number.astype(np.float64), draws, rng)
     alphas = _alpha(kinds, drawn)
-    if len(kinds) and np.isfinite(alphas[0]):
-        alphas[0] = krippendorff.alpha(
-            value_counts=np.repeat(kinds, number, axis=0), level_of_measurement="nominal"
-        )  # fmt: skip
     same = (kinds * (kinds - 1)).sum(axis=1) @ number
     every = (kinds.sum(axis=1) * (kinds.sum(axis=1) - 1)) @ number
     texts = int(several.sum())
