@@ -52,6 +52,11 @@ def evaluate(body: EvaluationBody, caller: Admin, db: WriteDB, idempotent: Idemp
     named, a second adapter stand beside it, with paired tests.
     """
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
+    for wanted, field in ((body.adapter, "/adapter"), (body.compare_with, "/compare_with")):
+        if wanted is not None:
+            _reached(
+                db, wanted, caller, field
+            )  # before anything else is said: a key learns nothing of what it may not reach
     _check_texts(db, body, corpus)
     adapter = None
     if body.base is None:
@@ -106,10 +111,7 @@ def _adapter(db: AnySession, corpus: Corpus, wanted: str | None, caller: Princip
             field=field,
             slug="no-promoted-adapter",
         )
-    found = db.get(Adapter, wanted)
-    if found is None:
-        raise NotFound(f"There is no adapter {wanted!r}.", field=field)
-    check_scope(caller, found.corpus_id)
+    found = _reached(db, wanted, caller, field)
     try:
         check_adapter(
             found.task, found.corpus_id, corpus.id, found.option_keys, scheme_options(db, corpus.id)
@@ -117,4 +119,13 @@ def _adapter(db: AnySession, corpus: Corpus, wanted: str | None, caller: Princip
     except (Conflict, Invalid) as problem:
         problem.field = field
         raise
+    return found
+
+
+def _reached(db: AnySession, wanted: str, caller: Principal, field: str) -> Adapter:
+    """An adapter that the key reaches; NotFound otherwise."""
+    found = db.get(Adapter, wanted)
+    if found is None:
+        raise NotFound(f"There is no adapter {wanted!r}.", field=field)
+    check_scope(caller, found.corpus_id)
     return found

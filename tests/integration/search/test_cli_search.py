@@ -16,7 +16,7 @@ from app.jobs.rules import State
 from app.training.schemas import TrainJobRequest
 from app.training.search_rules import check_search
 from tests.integration.review_corpus import Built
-from tests.integration.train.test_cli import Remand, remand
+from tests.integration.train.conftest import Remand, remand
 
 __all__ = ["remand"]
 

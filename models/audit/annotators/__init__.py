@@ -1,0 +1,1 @@
+"""Several annotators: their consensus, their quality, and how far they agree."""

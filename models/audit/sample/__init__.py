@@ -1,0 +1,1 @@
+"""Audit samples, and what may be claimed of a corpus from them."""

@@ -1,0 +1,151 @@
+"""Several annotators: consensus, quality, overlap and agreement, on people whose errors are known."""
+
+import krippendorff
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from models.audit.annotators.agreement import agreement, cohen
+from models.audit.annotators.consensus import dawid_skene
+from models.audit.annotators.overlap import overlap
+from models.audit.annotators.quality import Right, hierarchy, right_votes
+from models.audit.annotators.votes import Votes, majority
+from models.training.logistic import sigmoid
+
+TEXTS, ANNOTATORS = 1200, 8
+SENSITIVITY = np.array([0.95, 0.9, 0.9, 0.85, 0.6, 0.6, 0.55, 0.9])
+SPECIFICITY = np.array([0.98, 0.97, 0.99, 0.95, 0.9, 0.85, 0.8, 0.97])
+TEAMS = np.array([0, 0, 0, 0, 1, 1, 1, 0])
+
+
+def labelled(seed=0, each=4, shares=(0.2, 0.35)):
+    rng = np.random.default_rng(seed)
+    truth = rng.random((TEXTS, len(shares))) < shares
+    texts = np.repeat(np.arange(TEXTS), each)
+    people = np.concatenate([rng.choice(ANNOTATORS, each, replace=False) for _ in range(TEXTS)])
+    yes = np.where(truth[texts], SENSITIVITY[people][:, None], 1 - SPECIFICITY[people][:, None])
+    values = (rng.random(yes.shape) < yes).astype(np.int8)
+    values[rng.random(values.shape) < 0.1] = -1
+    said = np.asarray(sigmoid(np.where(truth, 1.5, -1.5) + rng.standard_normal(truth.shape)))
+    return truth, Votes(texts, people, values, TEXTS, ANNOTATORS), said
+
+
+@pytest.fixture(scope="module")
+def people():
+    return labelled()
+
+
+@pytest.fixture(scope="module")
+def consensus(people):
+    return dawid_skene(people[1])
+
+
+def test_majority_leaves_ties_and_blanks_missing():
+    values = np.array([[1], [0], [1], [1], [-1], [3]], dtype=np.int8)
+    votes = Votes(np.array([0, 0, 1, 1, 2, 3]), np.array([0, 1, 0, 1, 0, 1]), values, 5, 2)
+    assert majority(votes)[:, 0].tolist() == [-1, 1, -1, -1, -1]
+    with pytest.raises(ValueError, match="two rows"):
+        Votes(np.array([0, 0]), np.array([1, 1]), values[:2], 1, 2)
+
+
+def test_knowing_how_people_err_beats_counting_heads_and_a_model_beats_both(people, consensus):
+    truth, votes, said = people
+    right = [
+        (labels == truth).mean()
+        for labels in (majority(votes), consensus.labels(), dawid_skene(votes, said).labels())
+    ]
+    assert right[0] + 0.01 < right[1] < right[2]
+
+
+def test_the_consensus_finds_how_each_errs_and_is_the_same_every_time(people, consensus):
+    assert consensus.sensitivity.mean(axis=1) == pytest.approx(SENSITIVITY, abs=0.08)
+    assert consensus.specificity.mean(axis=1) == pytest.approx(SPECIFICITY, abs=0.05)
+    np.testing.assert_array_equal(dawid_skene(people[1]).probability, consensus.probability)
+
+
+def test_a_useless_model_is_hardly_believed_and_a_cell_without_votes_is_nan(people, consensus):
+    truth, votes, _ = people
+    noise = np.random.default_rng(1).random(truth.shape)
+    found = dawid_skene(votes, noise)
+    assert found.model_slope.max() < 0.3
+    assert (found.labels() == consensus.labels()).mean() > 0.98
+    empty = Votes(votes.texts, votes.annotators, votes.values, TEXTS + 1, ANNOTATORS)
+    assert np.isnan(dawid_skene(empty).probability[TEXTS]).all()
+
+
+def test_quality_intervals_hold_the_true_shares():
+    held = []
+    for seed in range(4):
+        truth, votes, _ = labelled(seed)
+        found, teams = hierarchy(right_votes(votes, dawid_skene(votes)), TEAMS)
+        share = truth.mean()
+        true = SENSITIVITY * share + SPECIFICITY * (1 - share)
+        held += [q.low <= t <= q.high for q, t in zip(found, true, strict=True)]
+        assert teams[0].value > teams[1].value
+    assert np.mean(held) > 0.75
+
+
+def test_little_data_is_drawn_to_the_team_and_says_how_unsure_it_is():
+    counts = Right(
+        np.array([900.0, 880, 910, 4]), np.array([1000.0, 1000, 1000, 8]), np.array([1000.0, 1000, 1000, 8])
+    )
+    found, _ = hierarchy(counts, np.zeros(4, dtype=np.int64))
+    assert 0.7 < found[3].value < 0.9
+    assert found[3].high - found[3].low > 4 * (found[0].high - found[0].low)
+    assert found[0].value == pytest.approx(0.9, abs=0.01)
+
+
+def test_people_without_enough_shared_texts_are_not_compared():
+    texts = np.concatenate(
+        [np.arange(60), np.arange(60), np.arange(60, 120), np.arange(60, 120), np.arange(30)]
+    )
+    who = np.repeat([0, 1, 2, 3, 4], [60, 60, 60, 60, 30])
+    votes = Votes(texts, who, np.ones((len(texts), 1), dtype=np.int8), 120, 5)
+    found = overlap(votes)
+    assert found.component.tolist() == [0, 0, 1, 1, 2]
+    assert found.not_comparable(0, 1) is None
+    assert "0 shared texts" in found.not_comparable(1, 2)
+    assert found.isolated(4)
+    assert "30 shared" in found.not_comparable(0, 4)
+
+
+def test_coefficients_are_those_of_the_libraries(people):
+    _, votes, _ = people
+    found = agreement(votes, 0, draws=200)
+    table = np.full((ANNOTATORS, TEXTS), np.nan)
+    cast = votes.values[:, 0] >= 0
+    table[votes.annotators[cast], votes.texts[cast]] = votes.values[cast, 0]
+    assert found.alpha.value == pytest.approx(krippendorff.alpha(table, level_of_measurement="nominal"))
+    assert found.alpha.low < found.alpha.value < found.alpha.high
+    pair = found.pairs[0]
+    both = np.isfinite(table[pair.first]) & np.isfinite(table[pair.second])
+    assert pair.kappa.texts == both.sum()
+    assert pair.kappa.value == pytest.approx(
+        cohen_kappa_score(table[pair.first, both], table[pair.second, both])
+    )
+
+
+def test_bootstrapped_alpha_is_the_library_s_formula(people):
+    from models.audit.annotators.agreement import _alpha
+
+    kinds, number = np.array([[3, 0], [2, 1], [0, 2], [1, 1]]), np.array([5, 7, 11, 3])
+    expected = krippendorff.alpha(
+        value_counts=np.repeat(kinds, number, axis=0), level_of_measurement="nominal"
+    )
+    assert _alpha(kinds, number[None].astype(float))[0] == pytest.approx(expected)
+
+
+def test_fleiss_on_a_table_by_hand():
+    values = np.array([1, 1, 1, 0, 0, 0], dtype=np.int8)[:, None]
+    votes = Votes(np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1] * 3), values, 3, 2)
+    found = agreement(votes, 0, draws=50)
+    assert found.fleiss.value == pytest.approx((2 / 3 - 1 / 2) / (1 / 2))
+    assert found.percent == pytest.approx(2 / 3)
+    assert np.isnan(found.pairs[0].kappa.value)
+
+
+def test_what_never_varies_has_no_coefficient():
+    votes = Votes(np.array([0, 0, 1, 1]), np.array([0, 1] * 2), np.zeros((4, 1), dtype=np.int8), 2, 2)
+    found = agreement(votes, 0, draws=20)
+    assert np.isnan([found.fleiss.value, found.alpha.value]).all()
+    assert np.isnan(cohen(np.array([0.0, 0, 0, 9])))
