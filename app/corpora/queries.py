@@ -30,6 +30,7 @@ _REFERENCED = """
     SELECT blob_digest FROM label_snapshots WHERE corpus_id {is} :id
     UNION SELECT blob_digest FROM adapters WHERE corpus_id {is} :id
     UNION SELECT frame_blob FROM audit_samples WHERE corpus_id {is} :id
+    UNION SELECT seal_blob FROM audit_samples WHERE corpus_id {is} :id
     UNION SELECT texts_blob FROM relabel_runs WHERE corpus_id {is} :id
     UNION SELECT embeddings_blob FROM relabel_runs WHERE corpus_id {is} :id AND embeddings_blob IS NOT NULL
     UNION SELECT f.source_blob FROM document_files f JOIN document_sets s ON s.id = f.set_id WHERE s.corpus_id {is} :id

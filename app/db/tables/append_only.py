@@ -8,6 +8,8 @@ from app.db.tables.base import Base
 
 NEVER_UPDATED = (
     "annotations",
+    "audit_looks",
+    "audit_readings",
     "disagreements",
     "job_events",
     "label_snapshots",

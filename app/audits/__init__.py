@@ -1,0 +1,1 @@
+"""Audit samples: drawn at random, sealed, read blind; and what may be claimed from them."""
