@@ -33,6 +33,7 @@ _REFERENCED = """
     UNION SELECT seal_blob FROM audit_samples WHERE corpus_id {is} :id
     UNION SELECT texts_blob FROM relabel_runs WHERE corpus_id {is} :id
     UNION SELECT embeddings_blob FROM relabel_runs WHERE corpus_id {is} :id AND embeddings_blob IS NOT NULL
+    UNION SELECT evidence_blob FROM relabel_runs WHERE corpus_id {is} :id AND evidence_blob IS NOT NULL
     UNION SELECT f.source_blob FROM document_files f JOIN document_sets s ON s.id = f.set_id WHERE s.corpus_id {is} :id
     UNION SELECT f.text_blob FROM document_files f JOIN document_sets s ON s.id = f.set_id
         WHERE s.corpus_id {is} :id AND f.text_blob IS NOT NULL

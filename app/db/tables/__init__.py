@@ -20,7 +20,7 @@ from app.db.tables.documents import DocumentFile, DocumentSet
 from app.db.tables.evaluations import Evaluation, GateDecision
 from app.db.tables.jobs import IdempotencyKey, Job, JobEvent, Lease
 from app.db.tables.measurements import Measurement
-from app.db.tables.relabelling import Disagreement, Prediction, Ranking, RelabelRun, Suspicion
+from app.db.tables.relabelling import Disagreement, Finding, Prediction, Ranking, RelabelRun, Suspicion
 from app.db.tables.review import AuditLook, AuditReading, AuditSample, AuditSampleText, Claim, Review
 from app.db.tables.search import JobPart
 from app.db.tables.training import Adapter
@@ -44,6 +44,7 @@ __all__ = [
     "DocumentFile",
     "DocumentSet",
     "Evaluation",
+    "Finding",
     "GateDecision",
     "IdempotencyKey",
     "Job",

@@ -11,6 +11,7 @@ NEVER_UPDATED = (
     "audit_looks",
     "audit_readings",
     "disagreements",
+    "findings",
     "job_events",
     "label_snapshots",
     "rankings",
