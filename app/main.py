@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.adapters import evidence_routes
 from app.adapters import routes as adapters
+from app.audits import routes as audits
 from app.corpora import import_routes as imports
 from app.corpora import routes as corpora
 from app.corpora import sample_routes as samples
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     evaluations.router,
     relabelling.router,
     review.router,
+    audits.router,
 )
 """Every step's routes, in the order of the loop."""
 

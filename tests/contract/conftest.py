@@ -87,6 +87,9 @@ def _running() -> Iterator[Api]:
             "job_id": job["id"],
             "sample_id": sample["id"],
             "text_id": text["id"],
+            "audit_sample_id": client.post(
+                "/audit-samples", json={"corpus": "letters", "size": 1, "options": ["remorse"]}
+            ).json()["id"],
             "corpus": "letters",
         }
         yield Api(app, client, headers, known)

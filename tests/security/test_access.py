@@ -15,6 +15,9 @@ WRITES = [
     ("PUT", "/corpora/letters/scheme", {"questions": []}),
     ("DELETE", "/corpora/letters", None),
     ("POST", "/corpora/letters/samples", {"size": 1}),
+    ("POST", "/audit-samples", {"corpus": "letters", "size": 1}),
+    ("POST", "/audit-samples/aud_x/close", {}),
+    ("POST", "/audit-samples/aud_x/release", None),
 ]
 
 

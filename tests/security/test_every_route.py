@@ -33,6 +33,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/label-disagreements/{disagreement_id}/review"): {"json": {"value": "yes"}},
     ("POST", "/review/{disagreement_id}/vote"): {"data": {"value": "yes", "etag": '"x"'}},
     ("POST", "/review/{disagreement_id}/undo"): {"data": {"etag": '"x"'}},
+    ("PUT", "/audit-samples/{audit_sample_id}/texts/{text_id}/reading"): {"json": {"skip": True}},
+    ("POST", "/audit-samples/{audit_sample_id}/close"): {"json": {}},
     ("GET", "/adapters/{adapter_id}/compare"): {"params": {"with": "adp_x"}},
 }
 """Valid bodies: what is refused is refused for its corpus alone."""
@@ -83,10 +85,13 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
         first = client.get("/label-disagreements", params={"corpus": world.built.corpus_id}).json()["items"][
             0
         ]
+        drawn = client.post(
+            "/audit-samples", json={"corpus": world.built.corpus_id, "size": 2, "design": "random"}
+        ).json()["id"]
         places = {
             "corpus_id": world.built.corpus_id, "job_id": job, "adapter_id": world.adapter_id, "key_id": "key_x",
             "ranking_id": result["ranking"], "disagreement_id": first["id"], "text_id": first["text_id"],
-            "sample_id": "smp_x", "document_set_id": "doc_x",
+            "sample_id": "smp_x", "document_set_id": "doc_x", "audit_sample_id": drawn,
         }  # fmt: skip
         client.headers.update(bearer(scoped))
         reached = {}
@@ -101,6 +106,7 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
             "adapter": world.adapter_id,
             "run": result["run"],
             "ranking": result["ranking"],
+            "audit_sample": drawn,
         }
         for method, path in sorted(every_route(create_app())):
             if method == "GET" and "{" not in path and (method, path) not in PUBLIC:
@@ -121,6 +127,7 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
             "/train-jobs": {"corpus": theirs["corpus"]},
             "/relabel-jobs": {"corpus": theirs["corpus"]},
             "/relabel-jobs ": {"corpus": "mine", "adapter": theirs["adapter"]},
+            "/audit-samples": {"corpus": theirs["corpus"], "size": 1},
             "/evaluations": {"corpus": theirs["corpus"]},
             "/evaluations ": {"corpus": "mine", "adapter": theirs["adapter"]},
             "/evaluations  ": {"corpus": "mine", "base": "minilm", "compare_with": theirs["adapter"]},

@@ -1,0 +1,149 @@
+"""SQL of audit samples: find, list, progress, texts to read, readings, closing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.engine import RowMapping
+
+from app.db.session import AnySession, WriteSession
+from app.db.tables import AuditLook, AuditReading, AuditSample, SchemeVersion
+from app.http.problems import NotFound
+from app.http.security import Principal, check_scope
+from models.scheme import Scheme
+
+_PROGRESS = text(
+    """SELECT reader, role, count(DISTINCT text_id) AS read,
+        count(DISTINCT text_id) FILTER (WHERE cardinality(shown) > 0) AS not_blind
+    FROM audit_readings WHERE audit_sample_id = :sample GROUP BY reader, role ORDER BY min(id)"""
+)
+_TEXT = """
+    SELECT s.text_id, s.text_version_id, s.reading_order, t.external_id, v.content
+    FROM audit_sample_texts s JOIN texts t ON t.id = s.text_id JOIN text_versions v ON v.id = s.text_version_id
+    WHERE s.audit_sample_id = :sample
+"""
+_UNREAD = text(
+    f"""{_TEXT} AND NOT EXISTS (SELECT FROM audit_readings r WHERE r.audit_sample_id = :sample AND r.text_id = s.text_id
+        AND r.role = 'reader' AND r.reader = :reader)
+    ORDER BY s.reading_order LIMIT 1"""  # constants only
+)
+_ONE = text(f"{_TEXT} AND s.text_id = :text")  # constants only
+# newest reading of each reader, and whether the adjudicator has read since
+_PAIRS = text(
+    """SELECT s.text_id, s.reading_order, array_agg(r.reader ORDER BY r.reader) AS readers, jsonb_agg(r.values ORDER BY r.reader) AS values,
+        coalesce((SELECT max(a.id) FROM audit_readings a WHERE a.audit_sample_id = :sample AND a.text_id = s.text_id
+            AND a.role = 'adjudicator'), 0) > max(r.id) AS adjudicated
+    FROM audit_sample_texts s JOIN LATERAL (
+        SELECT DISTINCT ON (reader) id, reader, values FROM audit_readings
+        WHERE audit_sample_id = :sample AND text_id = s.text_id AND role = 'reader' ORDER BY reader, id DESC) r ON true
+    WHERE s.audit_sample_id = :sample AND (CAST(:text AS bigint) IS NULL OR s.text_id = :text)
+    GROUP BY s.text_id, s.reading_order HAVING count(*) = 2 ORDER BY s.reading_order"""
+)
+_OWN = text(
+    """SELECT values, note FROM audit_readings WHERE audit_sample_id = :sample AND text_id = :text AND reader = :reader AND role = :role
+    ORDER BY id DESC LIMIT 1"""
+)
+_SKIP_UNREAD = text(
+    """UPDATE audit_sample_texts s SET skipped_at = now() WHERE s.audit_sample_id = :sample AND (
+        SELECT count(DISTINCT r.reader) FROM audit_readings r
+        WHERE r.audit_sample_id = :sample AND r.text_id = s.text_id AND r.role = 'reader') < :readers"""
+)
+
+
+def find_audit_sample(
+    session: AnySession, reference: str, caller: Principal, *, lock: bool = False
+) -> AuditSample:
+    """An audit sample by id; NotFound when there is none that the caller's key reaches. With `lock` readings and closing follow one another."""
+    sample = session.get(
+        AuditSample, reference, with_for_update={"key_share": True} if lock else None, populate_existing=lock
+    )
+    if sample is None:
+        raise NotFound(f"There is no audit sample {reference[:60]!r}.", field="audit_sample_id")
+    check_scope(caller, sample.corpus_id)
+    return sample
+
+
+def list_audit_samples(
+    session: AnySession, corpus_id: str | None, before: tuple[datetime, str] | None, limit: int
+) -> Sequence[AuditSample]:
+    """Audit samples, newest first; corpus_id None: of every corpus. before: (sealed_at, id) of the last one seen."""
+    query = select(AuditSample)
+    if corpus_id is not None:
+        query = query.where(AuditSample.corpus_id == corpus_id)
+    if before is not None:
+        query = query.where(tuple_(AuditSample.sealed_at, AuditSample.id) < before)
+    return session.scalars(query.order_by(AuditSample.sealed_at.desc(), AuditSample.id.desc()).limit(limit)).all()  # fmt: skip
+
+
+def scheme_of(session: AnySession, sample: AuditSample) -> Scheme:
+    """The codebook that a sample is read by: the one of its draw."""
+    document = session.scalars(
+        select(SchemeVersion.document).where(
+            SchemeVersion.corpus_id == sample.corpus_id, SchemeVersion.version == sample.scheme_version
+        )
+    ).one()
+    return Scheme.from_document(document)
+
+
+def people(session: AnySession, sample_id: str) -> Sequence[RowMapping]:
+    """Who has read how many texts: reader, role, read, not_blind, in the order in which they began."""
+    return session.execute(_PROGRESS, {"sample": sample_id}).mappings().all()
+
+
+def next_unread(session: AnySession, sample_id: str, reader: str) -> RowMapping | None:
+    """The first text in reading order that this reader has not read."""
+    return session.execute(_UNREAD, {"sample": sample_id, "reader": reader}).mappings().first()
+
+
+def sampled_text(session: AnySession, sample_id: str, text_id: int | None) -> RowMapping:
+    """One text of a sample as it was drawn; NotFound when it was not."""
+    found = session.execute(_ONE, {"sample": sample_id, "text": text_id}).mappings().first()
+    if found is None:
+        raise NotFound("The audit sample has no such text.", field="text_id")
+    return found
+
+
+def read_pairs(session: AnySession, sample_id: str, text_id: int | None = None) -> Sequence[RowMapping]:
+    """Texts that both readers have read, in reading order: text_id, values (two arrays), adjudicated since."""
+    return session.execute(_PAIRS, {"sample": sample_id, "text": text_id}).mappings().all()
+
+
+def own_reading(
+    session: AnySession, sample_id: str, text_id: int, reader: str, role: str
+) -> RowMapping | None:
+    """What this person last said of a text in this role: values, note."""
+    asked = {"sample": sample_id, "text": text_id, "reader": reader, "role": role}
+    return session.execute(_OWN, asked).mappings().first()
+
+
+def add_reading(session: WriteSession, sample_id: str, place: RowMapping, **columns: Any) -> None:
+    """Append a reading of a text."""
+    session.add(
+        AuditReading(
+            audit_sample_id=sample_id,
+            text_id=place["text_id"],
+            text_version_id=place["text_version_id"],
+            **columns,
+        )
+    )
+    session.flush()
+
+
+def mark_unread_as_skipped(session: WriteSession, sample: AuditSample) -> None:
+    """Write down which texts were declared skipped without every reader having read them."""
+    session.execute(_SKIP_UNREAD, {"sample": sample.id, "readers": sample.readers})
+
+
+def look_of(session: AnySession, sample_id: str) -> AuditLook | None:
+    """The look that was taken when the sample was closed."""
+    return session.scalars(select(AuditLook).where(AuditLook.audit_sample_id == sample_id)).first()
+
+
+def plan_samples(session: AnySession, plan_id: str) -> Sequence[AuditSample]:
+    """The samples of a stopping plan by look."""
+    return session.scalars(
+        select(AuditSample).where(AuditSample.plan_id == plan_id).order_by(AuditSample.look)
+    ).all()
