@@ -34,6 +34,7 @@ _BUILT_IN = (
     Kind("evaluate", "workers.evaluate", "train", "/evaluations", "Evaluation", trainer=True, pausable=True),
     Kind("measure", "workers.measure", "train", "/jobs", "Measurement", trainer=True),
     Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job", pausable=True),
+    Kind("rank", "workers.rank", "relabel", "/ranking-jobs", "Ranking job"),
 )
 
 

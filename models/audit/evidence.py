@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.audit.neighbours import Similar
 from models.data.near_duplicates import Signatures
 from models.scheme import Labels, Scheme
 
@@ -41,6 +42,8 @@ class Evidence:
     """float16 or float32 (texts, dim), for the labels of similar texts."""
     signatures: Signatures | None = None
     """uint32 (texts, permutations); keeps duplicates out of the similar texts."""
+    similar: Similar | None = None
+    """`similar_texts` of the embeddings where they are known already; embeddings and signatures are not looked at then."""
     wide_logits: NDArray[np.float32] | None = None
     """Held-out TF-IDF logits, float32 (texts, options)."""
     probe_logits: NDArray[np.float32] | None = None

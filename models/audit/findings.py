@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.near_duplicates import Signatures, content_digests, near_duplicate_pairs
+from models.data.near_duplicates import Signatures, near_duplicate_pairs
 from models.scheme import MISSING, NO, YES, Labels, Scheme
 
 
@@ -51,27 +51,59 @@ def violations(labels: Labels, scheme: Scheme) -> list[Violation]:
     return [Violation(text, rules[place].option, rules[place].needs_any) for text, place in sorted(found)]
 
 
-def conflicts(texts: Sequence[str], labels: Labels, scheme: Scheme, signed: Signatures) -> list[Conflict]:
+def near_contents(codes: NDArray[np.int64], signed: Signatures) -> NDArray[np.int64]:
+    """Pairs of different contents that are near duplicates, each by the first row that has it: int64 (pairs, 2).
+
+    They depend on the texts alone, so that labels can be judged again without any text.
+
+    Args:
+        codes: int64 (texts), equal where the normalised content is (`content_codes`).
+        signed: `models.data.near_duplicates.signatures` of the texts.
+    """
+    first = np.sort(np.unique(codes, return_index=True)[1]).astype(np.int64)
+    pairs: NDArray[np.int64] = first[near_duplicate_pairs(signed[first])]
+    return pairs
+
+
+def content_codes(digests: Sequence[str]) -> NDArray[np.int64]:
+    """A number for every distinct digest: int64 (texts)."""
+    return np.unique(np.asarray(digests), return_inverse=True)[1].astype(np.int64)
+
+
+def conflicts(
+    codes: NDArray[np.int64], near: NDArray[np.int64], labels: Labels, scheme: Scheme
+) -> list[Conflict]:
     """Duplicates with different given values, by text.
 
     Texts of equal (normalised) content are compared as classes: of many copies with the same values the first stands for
     all, so that a heading that occurs a thousand times is one pair per way of labelling it, not a million.
 
     Args:
-        texts: contents.
+        codes: int64 (texts), equal where the normalised content is.
+        near: int64 (pairs, 2), from `near_contents`.
         labels: int8 (texts, options).
         scheme: names the cells.
-        signed: `models.data.near_duplicates.signatures` of the texts.
     """
-    digests = np.unique(np.asarray(content_digests(texts)), return_inverse=True)[1].astype(np.int64)
-    first = _first_of_each(digests, labels)
-    found = list(_exact(digests, first, labels, scheme))
-    pairs = first[near_duplicate_pairs(signed[first])]
-    if len(pairs):
-        pairs = pairs[digests[pairs[:, 0]] != digests[pairs[:, 1]]]
-    for (left, right), cells in _differing(pairs, labels, scheme):
+    first = _first_of_each(codes, labels)
+    found = list(_exact(codes, first, labels, scheme))
+    for (left, right), cells in _differing(_variants(codes, near, first), labels, scheme):
         found.append(Conflict(left, right, "near", cells))
     return sorted(found, key=lambda conflict: (conflict.first, conflict.second))
+
+
+def _variants(
+    codes: NDArray[np.int64], near: NDArray[np.int64], first: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Every way of labelling one content beside every way of labelling its near duplicate: int64 (pairs, 2)."""
+    order = first[np.argsort(codes[first], kind="stable")]
+    starts = np.searchsorted(codes[order], codes[near], side="left")
+    counts = np.searchsorted(codes[order], codes[near], side="right") - starts
+    sizes = counts.prod(axis=1)
+    pair = np.repeat(np.arange(len(near)), sizes)
+    place = np.arange(len(pair)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    width = counts[pair, 1]
+    left, right = starts[pair, 0] + place // width, starts[pair, 1] + place % width
+    return np.column_stack([order[left], order[right]])
 
 
 def _first_of_each(digests: NDArray[np.int64], labels: Labels) -> NDArray[np.int64]:

@@ -40,6 +40,12 @@ def text_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(np.isfinite(scores).any(axis=1), -np.expm1(right), np.nan).astype(np.float32)
 
 
+def highest_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The score of each text's most suspicious cell, float32 (texts); NaN where no cell is audited."""
+    top = np.where(np.isfinite(scores), scores, -np.inf).max(axis=1, initial=-np.inf)
+    return np.where(np.isfinite(top), top, np.nan).astype(np.float32)
+
+
 def ranking_precision(wrong: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
     """Average precision of suspicion against truly wrong labels, over the audited cells or texts; NaN without errors."""
     audited = np.isfinite(scores)

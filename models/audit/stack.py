@@ -9,6 +9,7 @@ would have answered: a habit of the one who gave a value must not excuse it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,8 +63,8 @@ class _Voices:
     """float64 (annotators, annotators): what `shares` would be were each one alone."""
 
 
-def stack(evidence: Evidence, seed: int, design: Design = "whole") -> Stacked:
-    """Stacked probabilities of every option by one of the designs. The groups must be at least two.
+def stack(evidence: Evidence, seed: int, design: Design = "whole", threads: int = 1) -> Stacked:
+    """Stacked probabilities of every option by one of the designs. The groups must be at least two. threads: parts read at once.
 
     The probability that judges a cell is bit-equal whatever value the cell was given, the evidence's held-out
     probabilities being what they are: the values of a part are in nothing that its rows are read with, neither among
@@ -73,32 +74,50 @@ def stack(evidence: Evidence, seed: int, design: Design = "whole") -> Stacked:
     parts = assign_folds(evidence.groups, min(CROSSING, len(set(evidence.groups))), seed)
     near = _near(evidence, seed)
     voices = _voices(evidence.annotations, len(evidence.labels))
-    found, kept, features = evidence.probabilities.copy(), set(), {"logits"}
-    for part in np.unique(parts):
-        held_out = parts == part
-        features_of_part = blocks(evidence, near, held_out, twice=design == "lean")
-        features |= features_of_part.keys()
-        for column, key in enumerate(evidence.scheme.option_keys):
-            known = np.isfinite(evidence.probabilities[:, column]) & np.isin(
-                evidence.labels[:, column], (NO, YES)
-            )
-            learnt, read = known & ~held_out, known & held_out
-            truth = (evidence.labels[learnt, column] == YES).astype(np.float64)
-            if min(truth.sum(), (1 - truth).sum()) < FEWEST:
-                kept.add(key)
-                continue
-            designs = _designs(evidence.scheme, features_of_part, column, design)
-            logits = np.mean([_held_out(each, truth, learnt, read, voices) for each in designs], axis=0)
-            found[read, column] = _read_by_others(logits, voices, read)
+    found = evidence.probabilities.copy()
+
+    def read(part: np.int32) -> tuple[set[str], set[str]]:
+        return _read_part(evidence, near, voices, parts == part, design, found)
+
+    with ThreadPoolExecutor(threads) as pool:  # numpy's work is outside the interpreter's lock
+        told = list(pool.map(read, np.unique(parts)))
+    kept: set[str] = set().union(*(each for each, _ in told))
+    features: set[str] = {"logits"}.union(*(each for _, each in told))
     similar = None if near is None else label_rates(near, evidence.labels, evidence.groups)
     return Stacked(
         found, [key for key in evidence.scheme.option_keys if key in kept], sorted(features), similar
     )
 
 
+def _read_part(
+    evidence: Evidence,
+    near: Similar | None,
+    voices: _Voices | None,
+    held_out: NDArray[np.bool_],
+    design: Design,
+    found: NDArray[np.float32],
+) -> tuple[set[str], set[str]]:
+    """Read one part by fits on the others into `found`; options that kept the held-out probability, and names of features."""
+    features = blocks(evidence, near, held_out, twice=design == "lean")
+    kept = set()
+    for column, key in enumerate(evidence.scheme.option_keys):
+        known = np.isfinite(evidence.probabilities[:, column]) & np.isin(
+            evidence.labels[:, column], (NO, YES)
+        )
+        learnt, read = known & ~held_out, known & held_out
+        truth = (evidence.labels[learnt, column] == YES).astype(np.float64)
+        if min(truth.sum(), (1 - truth).sum()) < FEWEST:
+            kept.add(key)
+            continue
+        designs = _designs(evidence.scheme, features, column, design)
+        logits = np.mean([_held_out(each, truth, learnt, read, voices) for each in designs], axis=0)
+        found[read, column] = _read_by_others(logits, voices, read)
+    return kept, set(features)
+
+
 def _near(evidence: Evidence, seed: int) -> Similar | None:
-    if evidence.embeddings is None:
-        return None
+    if evidence.similar is not None or evidence.embeddings is None:
+        return evidence.similar
     return similar_texts(evidence.embeddings, evidence.labels, evidence.groups, evidence.signatures, seed)
 
 

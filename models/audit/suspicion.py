@@ -47,9 +47,10 @@ class Suspicion:
     """The stack's probabilities before annotators, float32 (texts, options)."""
 
 
-def score(evidence: Evidence, seed: int = 0, design: Design = "whole") -> Suspicion:
+def score(evidence: Evidence, seed: int = 0, design: Design = "whole", threads: int = 1) -> Suspicion:
     """Every score of every cell; `scores` is the stacked one, by the design of that name.
 
+    threads: parts of the crossing that are read at once; keep BLAS to one thread then, or its threads wait for each other.
     With a single group nothing can be crossed: the plain self-confidence is the default then, and named as such.
     """
     labels, scheme = evidence.labels, evidence.scheme
@@ -63,7 +64,7 @@ def score(evidence: Evidence, seed: int = 0, design: Design = "whole") -> Suspic
     }
     if distinct < 2:
         return Suspicion(every["self_confidence"], "self_confidence", parameters, every)
-    found = stack(evidence, seed, design)
+    found = stack(evidence, seed, design, threads)
     audited = np.isfinite(every["self_confidence"])
     if found.similar is not None:
         near = self_confidence(found.similar, labels, scheme)

@@ -78,6 +78,24 @@ def start_or_resume(job: JobContext) -> Run:
         run_id, blob = job.transaction(lambda session: _ensure_run(job, session))
     except Problem as problem:
         raise JobFailed(problem.slug, problem.detail, field=problem.field) from problem
+    return _run(job, run_id, blob)
+
+
+def finished_run(job: JobContext, run_id: str) -> Run:
+    """A run that another job has finished.
+
+    Raises:
+        JobFailed: it was deleted, or its adapter was.
+    """
+    with reading() as session:
+        row = session.get(RelabelRun, run_id)
+        if row is None or row.finished_at is None:
+            raise JobFailed("run-gone", "The run was deleted before the job ran.")
+        blob = row.texts_blob
+    return _run(job, run_id, blob)
+
+
+def _run(job: JobContext, run_id: str, blob: str) -> Run:
     with reading() as session:
         row = session.get(RelabelRun, run_id)
         adapter = session.get(Adapter, row.adapter_id) if row else None

@@ -7,15 +7,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.corpora.codebook import Codebook, load_codebook
+from app.db.session import reading
 from app.settings import get_settings
 from workers.job_context import JobContext, JobStopped
 from workers.neighbours import Surroundings
 from workers.relabel.bulk import PATIENCE_SECONDS, BulkWorkers
 from workers.relabel.embeddings import EmbeddingStore
+from workers.relabel.evidence import gather
 from workers.relabel.frozen import Run, start_or_resume
 from workers.relabel.members import Assignment, assign, signed_texts
 from workers.relabel.predict import predict
-from workers.relabel.ranking import score_run, write_ranking
+from workers.relabel.ranking import write_ranking
+from workers.relabel.scoring import Wishes, score_run
 
 
 class Stages:
@@ -49,11 +53,20 @@ def run(job: JobContext) -> None:
         around = _surroundings(job, found) if found.adapter.reads_context else None
         asyncio.run(_predict(job, found, assignment, embeddings, around))
     with stages.stage("score"):
+        wishes = Wishes.of(job.params)
         job.progress(stage="scoring", done=0, total=1)
-        scored = score_run(found, embeddings, signed, around)
-        blob = None if embeddings.all is None else job.blobs.put_bytes(embeddings.to_bytes())
+        kept = gather(found, _codebook(found), embeddings.all, signed)
+        scored = score_run(found, kept, found.texts.values, wishes, around)
+        blobs = {"evidence": job.blobs.put_bytes(kept.to_bytes())}
+        if embeddings.all is not None:
+            blobs["embeddings"] = job.blobs.put_bytes(embeddings.to_bytes())
         job.progress(stage="scoring", done=1, total=1)  # stored with the result, at the latest
-    write_ranking(job, found, scored, blob, stages.seconds)
+    write_ranking(job, found, scored, blobs, wishes.decoys, stages.seconds)
+
+
+def _codebook(run: Run) -> Codebook:
+    with reading() as session:
+        return load_codebook(session, run.corpus_id)
 
 
 async def _predict(

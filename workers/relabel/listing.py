@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.relabelling.rules import value_of
 from models.scheme import YES, Cell, Labels
+
+Reason = Literal["flag", "decoy", "finding"]
+FINDING: Reason = "finding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +35,48 @@ class Listed:
     """One disagreement."""
 
     position: int
-    """From 1 by falling suspicion."""
+    """From 1 by falling suspicion; decoys anywhere among the flagged, what only a finding names after these."""
     text: int
     """Row of the text."""
     cell: int
+    reason: Reason
     human_value: str
-    model_value: str
-    probability: float
+    model_value: str | None
+    """This, the probability and the suspicion are None where no model read the text unseen."""
+    probability: float | None
     """Of the human value."""
-    suspicion: float
+    suspicion: float | None
 
 
-def listed(reading: Reading, scores: NDArray[np.float32], flags: NDArray[np.bool_]) -> Iterator[Listed]:
-    """Flagged cells by falling suspicion; among equals by text, then cell.
+def listed(
+    reading: Reading,
+    scores: NDArray[np.float32],
+    queue: Sequence[tuple[int, int, Reason]],
+    others: Sequence[tuple[int, int]] = (),
+) -> Iterator[Listed]:
+    """The cells of a queue in its order, then other cells that a person may decide.
 
     Args:
         reading: probabilities and labels.
         scores: float32 (texts, cells).
-        flags: bool (texts, cells).
+        queue: (row of the text, cell, reason).
+        others: (row of the text, cell) of findings; those that lack a given value are left out.
     """
+    every = [*queue, *((text, cell, FINDING) for text, cell in others)]
+    for position, (text, cell, reason) in enumerate(every, 1):
+        human, model, probability = _values(reading, text, reading.cells[cell])
+        known = bool(np.isfinite(scores[text, cell]))
+        yield Listed(
+            position, text, cell, reason, human,
+            model if known else None, probability if known else None, float(scores[text, cell]) if known else None,
+        )  # fmt: skip
+
+
+def in_order(scores: NDArray[np.float32], flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(row of the text, cell) of flagged cells by falling suspicion; among equals by text, then cell."""
     texts, cells = np.nonzero(flags)
     order = np.lexsort((cells, texts, -scores[texts, cells].astype(np.float64)))
-    for position, place in enumerate(order, 1):
-        text, cell = int(texts[place]), int(cells[place])
-        human, model, probability = _values(reading, text, reading.cells[cell])
-        yield Listed(position, text, cell, human, model, probability, float(scores[text, cell]))
+    return [(int(texts[place]), int(cells[place])) for place in order]
 
 
 def _values(reading: Reading, text: int, cell: Cell) -> tuple[str, str, float]:

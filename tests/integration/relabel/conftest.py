@@ -46,12 +46,12 @@ def world(
 def plain_score(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores without the stacked models, for tests that are about something else: those take seconds to fit."""
 
-    def plain(evidence: Evidence) -> Suspicion:
+    def plain(evidence: Evidence, threads: int = 1) -> Suspicion:
         return Suspicion(
             self_confidence(evidence.probabilities, evidence.labels, evidence.scheme), "self_confidence", {}
         )
 
-    monkeypatch.setattr("workers.relabel.ranking.score", plain)
+    monkeypatch.setattr("workers.relabel.scoring.score", plain)
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_wrong_labels_come_first_and_no_unaudited_text_is_listed(world, start, a
 def test_the_stacked_score_is_what_ranks_when_nothing_is_replaced(world, start, attempt, monkeypatch):
     from models.audit.suspicion import score
 
-    monkeypatch.setattr("workers.relabel.ranking.score", score)
+    monkeypatch.setattr("workers.relabel.scoring.score", score)
     result = attempt(start()).result
     assert result["method"] == "stacked"
     assert set(disagreements(result["ranking"])[:2]) == world.wrong

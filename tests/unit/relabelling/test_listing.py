@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.scheme import Option, Question, QuestionKind, Scheme
-from workers.relabel.listing import Reading, listed, settled_mask
+from workers.relabel.listing import Reading, in_order, listed, settled_mask
 from workers.relabel.members import Assignment
 
 SCHEME = Scheme(
@@ -24,13 +24,12 @@ READING = Reading(
 def test_flagged_cells_come_by_falling_suspicion_then_by_text_and_cell():
     scores = np.array([[0.9, 0.8, 0.7], [0.9, 0.1, np.nan]], dtype=np.float32)
     flags = np.array([[True, True, True], [True, False, False]])
-    found = list(listed(READING, scores, flags))
-    assert [(f.position, f.text, f.cell) for f in found] == [(1, 0, 0), (2, 1, 0), (3, 0, 1), (4, 0, 2)]
+    assert in_order(scores, flags) == [(0, 0), (1, 0), (0, 1), (0, 2)]
 
 
 def test_values_and_the_probability_of_the_human_one():
-    flags = np.ones((2, 3), dtype=bool)
-    found = {(f.text, f.cell): f for f in listed(READING, np.zeros((2, 3), np.float32), flags)}
+    queue = [(text, cell, "flag") for text in range(2) for cell in range(3)]
+    found = {(f.text, f.cell): f for f in listed(READING, np.zeros((2, 3), np.float32), queue)}
     words = {place: (f.human_value, f.model_value, round(f.probability, 2)) for place, f in found.items()}
     assert words == {
         (0, 0): ("no", "yes", 0.1),
@@ -43,7 +42,19 @@ def test_values_and_the_probability_of_the_human_one():
 
 
 def test_nothing_flagged_is_nothing_listed():
-    assert list(listed(READING, np.zeros((2, 3), np.float32), np.zeros((2, 3), dtype=bool))) == []
+    assert list(listed(READING, np.zeros((2, 3), np.float32), [])) == []
+
+
+def test_cells_of_findings_come_after_the_queue_and_say_nothing_of_a_model_where_none_read_unseen():
+    scores = np.array([[0.9, np.nan, 0.7], [0.5, 0.1, 0.2]], dtype=np.float32)
+    found = list(listed(READING, scores, [(1, 0, "decoy")], [(0, 1), (0, 2)]))
+    assert [(f.position, f.reason, f.human_value) for f in found] == [
+        (1, "decoy", "yes"),
+        (2, "finding", "x"),
+        (3, "finding", "yes"),
+    ]
+    assert (found[1].model_value, found[1].probability, found[1].suspicion) == (None, None, None)
+    assert found[2].suspicion == np.float32(0.7)
 
 
 def test_settled_cells_are_found_by_text_and_name_and_strangers_are_passed_over():
