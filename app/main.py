@@ -25,6 +25,7 @@ from app.inference.lifespan import lifespan
 from app.jobs import routes as jobs
 from app.pages.install import install_pages
 from app.relabelling import routes as relabelling
+from app.review import audit_routes
 from app.review import routes as review
 from app.training import routes as training
 from app.training import search_routes as searches
@@ -48,6 +49,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     relabelling.router,
     review.router,
     audits.router,
+    audit_routes.router,
 )
 """Every step's routes, in the order of the loop."""
 

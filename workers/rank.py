@@ -61,9 +61,7 @@ def _labels(job: JobContext, found: Run) -> tuple[str, Labels]:
     newest = read_snapshot(job.blobs.path(digest))
     order = np.argsort(newest.text_version_ids)
     wanted = found.texts.text_version_ids
-    places = order[
-        np.minimum(np.searchsorted(newest.text_version_ids, wanted, sorter=order), len(order) - 1)
-    ]
+    places = order[np.minimum(np.searchsorted(newest.text_version_ids, wanted, sorter=order), len(order) - 1)]
     same = newest.text_version_ids[places] == wanted
     labels = np.where(same[:, None], newest.values[places], MISSING).astype(np.int8)
     return snapshot.id, labels

@@ -12,7 +12,7 @@ from app.http.problems import Invalid
 from app.http.schemas import check_string
 from app.review.filters import Filters, StateFilter
 
-_PLAIN = ("corpus", "ranking", "option", "question", "annotator", "team")
+_PLAIN = ("corpus", "ranking", "option", "question", "annotator", "team", "order_by")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def disagreements(
         names=deciding.names_of(load_codebook(db, corpus_id).scheme),
         choices=queries.choices(db, corpus_id),
         counts=listing.count_states(db, ranking, chosen.filters, caller.name, blind=True),
-        items=[listed(row, ranking.id, caller.name, blind=True) for row in rows],
+        items=[listed(row, ranking, caller.name, blind=True) for row in rows],
         snippets=queries.snippets(db, [row.text_id for row in rows]),
         text_ids=[row.text_id for row in rows],
         chosen=chosen,

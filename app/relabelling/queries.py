@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, select, text, tuple_
 
@@ -68,6 +68,42 @@ def list_rankings(
     if before is not None:
         query = query.where(tuple_(Ranking.created_at, Ranking.id) < before)
     return session.scalars(query).all()
+
+
+def newest_ranking(session: AnySession, corpus_id: str) -> Ranking | None:
+    """The ranking that listings of a corpus walk unless they are told otherwise."""
+    return next(iter(list_rankings(session, corpus_id, None, 1)), None)
+
+
+def newest_ranking_of_run(session: AnySession, run_id: str) -> Ranking | None:
+    """The newest ranking of a run."""
+    query = select(Ranking).where(Ranking.run_id == run_id).order_by(Ranking.created_at.desc())
+    return session.scalars(query.limit(1)).first()
+
+
+_TEXTS = """
+    SELECT s.text_version_id, v.text_id, t.external_id, s.any_wrong, s.highest,
+        (SELECT place - 1 FROM unnest(s.suspicion) WITH ORDINALITY AS held (value, place) WHERE value <> 'NaN'
+            ORDER BY value DESC, place LIMIT 1) AS top
+    FROM suspicions s JOIN text_versions v ON v.id = s.text_version_id JOIN texts t ON t.id = v.text_id
+    WHERE s.ranking_id = :ranking AND s.{by} IS NOT NULL
+        AND (CAST(:value AS real) IS NULL OR s.{by} < CAST(:value AS real)
+            OR (s.{by} = CAST(:value AS real) AND s.text_version_id > :version))
+    ORDER BY s.{by} DESC, s.text_version_id LIMIT :limit
+"""
+
+
+def suspicious_texts(
+    session: AnySession,
+    ranking_id: str,
+    by: Literal["any_wrong", "highest"],
+    after: tuple[float, int] | None,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """Texts of a ranking by falling pooled suspicion, with the place of their most suspicious cell. after: (value, text version) of the last one seen."""
+    value, version = after or (None, 0)
+    parameters = {"ranking": ranking_id, "value": value, "version": version, "limit": limit}
+    return session.execute(text(_TEXTS.format(by=by)), parameters).all()
 
 
 def scheme_options(session: AnySession, corpus_id: str) -> list[str]:

@@ -1,16 +1,15 @@
-"""POST /relabel-jobs with its job routes, GET /rankings, GET /corpora/{id}/predictions."""
+"""POST /relabel-jobs with its job routes, GET /corpora/{id}/predictions."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
 from app.corpora.queries import corpus_for
 from app.db.session import WriteSession
-from app.db.tables import Adapter, Corpus, Ranking
-from app.http.database import ReadDB, WriteDB
+from app.db.tables import Adapter, Corpus
+from app.http.database import WriteDB
 from app.http.documented import problems
 from app.http.idempotency import Idempotent
 from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -20,26 +19,25 @@ from app.ids import number_of
 from app.jobs.queries import create_job
 from app.jobs.routes import job_router
 from app.jobs.schemas import JobDocument, accepted_headers, job_document
+from app.relabelling import ranking_routes
 from app.relabelling.queries import (
     find_run,
     has_text,
     list_predictions,
-    list_rankings,
     scheme_options,
     text_predictions,
 )
 from app.relabelling.rules import check_adapter
 from app.relabelling.schemas import (
     PredictionAnswer,
-    RankingAnswer,
     RelabelBody,
     prediction_answer,
-    ranking_answer,
 )
 from app.review import sightings
 
 router = APIRouter(tags=["relabelling"])
 router.include_router(job_router("relabel", "/relabel-jobs"))
+router.include_router(ranking_routes.router)
 CorpusRef = Annotated[
     str, Path(alias="corpus_id", max_length=200, description="A corpus's id (cor_…) or its unique name.")
 ]
@@ -59,7 +57,8 @@ def make_relabel_job(body: RelabelBody, caller: Admin, db: WriteDB, idempotent: 
     check_adapter(
         adapter.task, adapter.corpus_id, corpus.id, adapter.option_keys, scheme_options(db, corpus.id)
     )
-    job = create_job(db, "relabel", corpus.id, {"adapter": adapter.id}, caller.name)
+    params = {"adapter": adapter.id} | ({"decoys": body.decoys} if body.decoys else {})
+    job = create_job(db, "relabel", corpus.id, params, caller.name)
     return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))
 
 
@@ -76,43 +75,6 @@ def _adapter(session: WriteSession, corpus: Corpus, adapter: str | None, caller:
         raise NotFound(f"There is no adapter {wanted!r}.", field="/adapter")
     check_scope(caller, found.corpus_id)
     return found
-
-
-@router.get("/rankings", summary="List rankings", responses=problems(404, 422))
-def rankings(
-    caller: Reader,
-    db: ReadDB,
-    corpus: Annotated[
-        str | None, Query(max_length=200, description="Only of this corpus (id or name).")
-    ] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Page[RankingAnswer]:
-    """Rankings, newest first."""
-    only = corpus_for(db, corpus, caller, "corpus").id if corpus is not None else caller.corpus_id
-    kind, before = f"rankings:{only}", None
-    if cursor is not None:
-        at, identifier = decode_cursor(cursor, kind)
-        before = (datetime.fromisoformat(at), identifier)
-    found = list_rankings(db, only, before, limit + 1)
-    page = found[:limit]
-    more = len(found) > limit
-    following = encode_cursor(kind, [page[-1].created_at.isoformat(), page[-1].id]) if more else None
-    return Page(items=[ranking_answer(ranking) for ranking in page], next_cursor=following)
-
-
-@router.get("/rankings/{ranking_id}", summary="One ranking", responses=problems(404))
-def ranking_(
-    ranking_id: Annotated[str, Path(max_length=100, examples=["rnk_01k3zq5w0v8n2m4c6x7y9abc"])],
-    caller: Reader,
-    db: ReadDB,
-) -> RankingAnswer:
-    """How a ranking was made, and how much it holds."""
-    found = db.get(Ranking, ranking_id)
-    if found is None:
-        raise NotFound(f"There is no ranking {ranking_id!r}.", field="ranking_id")
-    check_scope(caller, found.corpus_id)
-    return ranking_answer(found)
 
 
 @router.get("/corpora/{corpus_id}/predictions", summary="Predictions of a run", responses=problems(404, 422))

@@ -21,7 +21,7 @@ from app.review.rules import CellKey, Decision, State, has_voted, in_force, stat
 from models.scheme import Question
 
 _FIND = text(
-    """SELECT d.*, k.run_id, k.corpus_id, t.external_id, t.metadata, t.groups, t.ordinal, t.current_version_id,
+    """SELECT d.*, k.run_id, k.corpus_id, k.score_names, t.external_id, t.metadata, t.groups, t.ordinal, t.current_version_id,
         v.content, v.sha256, d.text_version_id <> t.current_version_id AS text_changed
     FROM disagreements d JOIN rankings k ON k.id = d.ranking_id JOIN texts t ON t.id = d.text_id
     JOIN text_versions v ON v.id = t.current_version_id WHERE d.id = :id"""

@@ -27,7 +27,7 @@ BLOCK = 1000
 _MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 _COLUMNS = (
     "id", "ranking_id", "position", "external_id", "question", "option", "human_value", "model_value", "probability",
-    "suspicion", "state", "review_value", "reviewer", "reviewed_at", "note", "metadata", "groups",
+    "suspicion", "error_probability", "reason", "state", "review_value", "reviewer", "reviewed_at", "note", "metadata", "groups",
 )  # fmt: skip
 
 
@@ -128,6 +128,8 @@ def _row(row: Any, ranking_id: str, reader: str) -> dict[str, Any]:
         "model_value": row.model_value,
         "probability": row.probability,
         "suspicion": row.suspicion,
+        "error_probability": row.error_probability,
+        "reason": row.reason,
         "state": state_of(row.settled, row.claimed_by, reader),
         "review_value": row.review_value,
         "reviewer": row.reviewer,

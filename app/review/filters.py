@@ -14,7 +14,7 @@ StateFilter = Literal["open", "settled", "claimed", "all"]
 
 _NAMED = {
     "corpus", "run", "ranking", "option", "question", "state", "annotator", "team", "minimum_score",
-    "blind", "cursor", "limit", "format", "with_text",
+    "blind", "cursor", "limit", "format", "with_text", "order_by",
 }  # fmt: skip
 _KEYED = ("metadata.", "group.")
 _Name = Query(max_length=300)
@@ -33,6 +33,8 @@ class Filters:
     annotator: str | None = None
     team: str | None = None
     minimum_score: float | None = None
+    order_by: str | None = None
+    """A score's name; None: the order of the ranking."""
     metadata: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 
@@ -65,6 +67,13 @@ def filters(  # noqa: PLR0913, PLR0917  # FastAPI reads one argument per query p
         str | None, Query(max_length=300, description="Cells whose question this team answered.")
     ] = None,
     minimum_score: Annotated[float | None, Query(ge=0, le=1, description="Least suspicion.")] = None,
+    order_by: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            description="A score of the ranking (its `score_names`) in place of its own order.",
+        ),
+    ] = None,
 ) -> Filters:
     """The filters of a request; `metadata.<key>=value` and `group.<key>=value` filter by any key. Unknown parameters are Invalid."""
     keyed: dict[str, dict[str, str]] = {prefix: {} for prefix in _KEYED}
@@ -80,7 +89,7 @@ def filters(  # noqa: PLR0913, PLR0917  # FastAPI reads one argument per query p
                 field=name,
             )
     return Filters(
-        corpus, run, ranking, option, question, state, annotator, team, minimum_score,
+        corpus, run, ranking, option, question, state, annotator, team, minimum_score, order_by,
         metadata=keyed["metadata."], groups=keyed["group."],
     )  # fmt: skip
 
@@ -92,14 +101,14 @@ Filtering = Annotated[Filters, Depends(filters)]
 def conditions(chosen: Filters, blind: bool) -> tuple[str, dict[str, Any]]:
     """SQL conditions over the aliases of `app.review.listing`, and their parameters.
 
-    A blind reader filters a choose_one question by its option without the values being looked at: what is listed would give them away.
+    A decoy is let through where its place is, lest it be told by its own suspicion. A blind reader filters a choose_one question by its option without the values being looked at: what is listed would give them away.
     """
     found: list[str] = []
     values: dict[str, Any] = {"blind": blind}
     for given, condition in (
         (chosen.option, _OPTION),
         (chosen.question, "q.key = :question"),
-        (chosen.minimum_score, "d.suspicion >= :minimum_score"),
+        (chosen.minimum_score, "coalesce(d.places[1], d.suspicion) >= :minimum_score"),
         (chosen.annotator or chosen.team, _ANNOTATED),
     ):
         if given is not None:

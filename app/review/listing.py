@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,8 @@ STREAM_ROWS = 500
 _ROWS = f"""
     WITH definitions AS ({DEFINITIONS}) {{extra}}
     SELECT d.id, d.position, d.text_id, t.external_id, d.question_id, d.option_id, q.key AS question, q.kind, o.key AS option,
-        d.human_value, d.model_value, d.probability, d.suspicion, d.text_version_id <> t.current_version_id AS text_changed,
+        d.human_value, d.model_value, d.probability, d.suspicion, d.error_probability, d.scores, d.reason,
+        d.text_version_id <> t.current_version_id AS text_changed,
         t.metadata, t.groups, r.id AS review_id, r.value AS review_value, r.reviewer, r.note, r.created_at AS reviewed_at,
         {SETTLED_COLUMN} AS settled, c.reviewer AS claimed_by, c.expires_at AS claimed_until,
         EXISTS (SELECT FROM reviews mine WHERE mine.text_id = d.text_id AND mine.question_id = d.question_id
@@ -38,10 +39,17 @@ _ROWS = f"""
     LEFT JOIN text_versions seen ON seen.id = r.text_version_id
     LEFT JOIN claims c ON c.text_id = d.text_id AND c.question_id = d.question_id
         AND c.option_id IS NOT DISTINCT FROM d.option_id AND c.expires_at > now()
-    WHERE d.ranking_id = :ranking AND d.position > :after
+    WHERE d.ranking_id = :ranking AND {{which}}
 """  # noqa: S608  # built from constants; every value is bound
+_QUEUE = "d.reason <> 'finding'"
+_AFTER = "d.position > :after"
+_PLACE = "coalesce({d}.places[:score], {d}.scores[:score])"
+_AFTER_BY_SCORE = f"""(:after = 0 OR ({_PLACE.format(d="d")}, -d.position) < (
+    SELECT {_PLACE.format(d="p")}, -p.position FROM disagreements p WHERE p.ranking_id = :ranking AND p.position = :after))"""  # noqa: S608  # built from constants
+_BY_SCORE = f"{_PLACE.format(d='d')} DESC, d.position"
 _FIRST_FEW = _ROWS.format(
     extra="",
+    which="{which}",
     reviews="""LEFT JOIN LATERAL (
         SELECT * FROM reviews v
         WHERE v.text_id = d.text_id AND v.question_id = d.question_id AND v.option_id IS NOT DISTINCT FROM d.option_id
@@ -51,6 +59,7 @@ _FIRST_FEW = _ROWS.format(
 )
 """Looks the decision of each row up: right for a page."""
 _ALL = _ROWS.format(
+    which="{which}",
     extra=f", in_force AS MATERIALIZED ({IN_FORCE})",
     reviews="""LEFT JOIN in_force r ON r.text_id = d.text_id AND r.question_id = d.question_id
         AND coalesce(r.option_id, 0) = coalesce(d.option_id, 0)""",
@@ -66,6 +75,8 @@ class RankingRef:
     run_id: str
     corpus_id: str
     created_at: datetime
+    score_names: tuple[str, ...] = ()
+    """Every score that the ranking keeps, the one that orders it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +127,17 @@ def _ranking(
 ) -> RankingRef | None:
     row = session.execute(
         text(
-            """SELECT id, run_id, corpus_id, created_at FROM rankings
+            """SELECT id, run_id, corpus_id, created_at, score_names FROM rankings
             WHERE (CAST(:ranking AS text) IS NULL OR id = :ranking) AND (CAST(:run AS text) IS NULL OR run_id = :run)
             AND (CAST(:corpus AS text) IS NULL OR corpus_id = :corpus) ORDER BY created_at DESC, id DESC LIMIT 1"""
         ),
         {"ranking": ranking, "run": run, "corpus": corpus_id},
     ).first()
-    return None if row is None else RankingRef(row.id, row.run_id, row.corpus_id, row.created_at)
+    return (
+        None
+        if row is None
+        else RankingRef(row.id, row.run_id, row.corpus_id, row.created_at, tuple(row.score_names))
+    )
 
 
 def check_keys(codebook: Codebook, chosen: Filters) -> None:
@@ -145,18 +160,47 @@ def list_disagreements(
     limit: int | None = 50,
     blind: bool = False,
 ) -> Iterator[Row[Any]]:
-    """Rows of a ranking by position; without a limit they are streamed from a server-side cursor."""
+    """Rows of a ranking in the order asked for; without a limit they are streamed from a server-side cursor.
+
+    after: position of the last row already seen, whatever orders: a cursor that held its score would tell it to a blind reader.
+    """
     codebook = load_codebook(session, ranking.corpus_id)
     check_keys(codebook, chosen)
     where, values = conditions(chosen, blind)
-    parameters = _parameters(ranking, reader, codebook) | values | {"after": after, "limit": limit}
-    statement = text(
-        f"{_ALL if limit is None else _FIRST_FEW}{where} ORDER BY d.position LIMIT CAST(:limit AS bigint)"
+    number = score_number(ranking, chosen.order_by)
+    passed = {"after": after, "score": number, "limit": limit}
+    parameters = _parameters(ranking, reader, codebook) | values | passed
+    listed = (_ALL if limit is None else _FIRST_FEW).format(
+        which=f"{_QUEUE} AND {_AFTER if number is None else _AFTER_BY_SCORE}"
     )
+    order = "d.position" if number is None else _BY_SCORE
+    statement = text(f"{listed}{where} ORDER BY {order} LIMIT CAST(:limit AS bigint)")
     options = {"yield_per": STREAM_ROWS} if limit is None else {}
     yield from session.execute(
         statement, parameters | definition_parameters(codebook), execution_options=options
     )
+
+
+def rows_of(
+    session: AnySession, ranking: RankingRef, disagreements: Sequence[int], reader: str
+) -> list[Row[Any]]:
+    """Some rows of a ranking, those that are in no queue too, by position."""
+    codebook = load_codebook(session, ranking.corpus_id)
+    statement = text(_FIRST_FEW.format(which="d.id = ANY(:ids)") + " ORDER BY d.position")
+    parameters = _parameters(ranking, reader, codebook) | {"ids": list(disagreements)}
+    return list(session.execute(statement, parameters))
+
+
+def score_number(ranking: RankingRef, name: str | None) -> int | None:
+    """Which of a ranking's scores orders, counted from 1; None where the ranking's own order is asked for. Invalid for a score that it lacks."""
+    if name is None or (ranking.score_names and name == ranking.score_names[0]):
+        return None
+    if name not in ranking.score_names:
+        known = (
+            ", ".join(ranking.score_names) or "no score by name, because it was made before scores were kept"
+        )
+        raise Invalid(f"The ranking has no score “{name}”: it has {known}.", field="order_by")
+    return ranking.score_names.index(name) + 1
 
 
 def count_states(
@@ -168,9 +212,10 @@ def count_states(
     where, values = conditions(replace(chosen, state="all"), blind)
     statement = text(
         f"""SELECT count(*) AS total, count(*) FILTER (WHERE settled) AS settled,
-            count(*) FILTER (WHERE NOT settled AND claimed_by <> :reader) AS claimed FROM ({_ALL}{where}) listed"""  # noqa: S608  # built from constants
+            count(*) FILTER (WHERE NOT settled AND claimed_by <> :reader) AS claimed
+            FROM ({_ALL.format(which=_QUEUE)}{where}) listed"""  # noqa: S608  # built from constants
     )
-    row = session.execute(statement, _parameters(ranking, reader, codebook) | values | {"after": 0}).one()
+    row = session.execute(statement, _parameters(ranking, reader, codebook) | values).one()
     return Counts(row.total, row.total - row.settled - row.claimed, row.claimed, row.settled)
 
 

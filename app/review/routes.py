@@ -50,7 +50,7 @@ def list_label_disagreements(
     The cursor stays with its ranking: pages do not shift when a newer ranking appears. Any metadata key filters as `metadata.<key>=value`,
     any group as `group.<key>=value`. What a reviewer is shown here is recorded, and counts when they decide.
     """
-    walked, after = _cursor(cursor)
+    walked, after = _cursor(cursor, chosen.order_by)
     ranking = listing.find_ranking(db, chosen, caller, walked)
     if ranking is None:
         return DisagreementPage(items=[], next_cursor=None)
@@ -59,14 +59,14 @@ def list_label_disagreements(
             db, ranking, chosen, caller.name, after=after, limit=limit + 1, blind=blind
         )
     )
-    items = [views.listed(row, ranking.id, caller.name, blind=blind) for row in rows[:limit]]
+    items = [views.listed(row, ranking, caller.name, blind=blind) for row in rows[:limit]]
     _record(
         db, caller, ranking.id, [row.id for row, item in zip(rows, items, strict=False) if not item.blind]
     )
     more = len(rows) > limit
     return DisagreementPage(
         items=items,
-        next_cursor=encode_cursor(CURSOR_KIND, [ranking.id, items[-1].position]) if more else None,
+        next_cursor=encode_cursor(_kind(chosen.order_by), [ranking.id, items[-1].position]) if more else None,
         ranking_id=ranking.id,
         run_id=ranking.run_id,
     )
@@ -217,11 +217,16 @@ def _record(db: WriteSession, caller: Principal, ranking_id: str, shown: list[in
         sightings.record(db, caller.name, ranking_id, shown)
 
 
-def _cursor(cursor: str | None) -> tuple[str | None, int]:
+def _cursor(cursor: str | None, order_by: str | None) -> tuple[str | None, int]:
+    """Ranking and position of the last row already seen. A cursor is good for the order that it walks alone."""
     if cursor is None:
         return None, 0
-    ranking, position = decode_cursor(cursor, CURSOR_KIND)
+    ranking, position = decode_cursor(cursor, _kind(order_by))
     return str(ranking), int(position)
+
+
+def _kind(order_by: str | None) -> str:
+    return CURSOR_KIND if order_by is None else f"{CURSOR_KIND} by {order_by}"
 
 
 def _fresh(

@@ -62,7 +62,18 @@ class Disagreement(AnswerModel):
     human_value: str | None = Field(description=_HIDDEN)
     model_value: str | None = Field(description=_HIDDEN)
     probability: float | None = Field(description=f"The model's probability of the human value. {_HIDDEN}")
-    suspicion: float | None = Field(description=_HIDDEN)
+    suspicion: float | None = Field(
+        description=f"How little the given value is to be expected: it orders, and is no probability of an error. {_HIDDEN}"
+    )
+    error_probability: float | None = Field(
+        description=f"That the given value is wrong: claimed once a closed audit sample calibrates suspicion, null before. {_HIDDEN}"
+    )
+    scores: dict[str, float] | None = Field(
+        description=f"Every score by name, the one that orders the ranking first; `order_by` takes any of them. {_HIDDEN}"
+    )
+    reason: Literal["flag", "decoy", "finding"] | None = Field(
+        description="Why it is here: flagged, mixed in although nothing flags it, or named by a finding. Null until you have voted."
+    )
     metadata: dict[str, Any]
     groups: dict[str, Any]
     review: ReviewAnswer | None = Field(description="The decision in force.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.engine import Row
@@ -10,6 +12,7 @@ from app.db.session import AnySession
 from app.ids import numbered
 from app.review import evidence
 from app.review.cells import CellView
+from app.review.listing import RankingRef
 from app.review.rules import Decision, state_of, values_of
 from app.review.schemas import (
     ClaimAnswer,
@@ -22,12 +25,12 @@ from app.review.schemas import (
 )
 
 
-def listed(row: Row[Any], ranking_id: str, reader: str, *, blind: bool) -> Disagreement:
+def listed(row: Row[Any], ranking: RankingRef, reader: str, *, blind: bool) -> Disagreement:
     """A row of `list_disagreements`; a blind reader sees past the blind only where they have voted."""
     hidden = blind and not row.voted
     return Disagreement(
         id=numbered("dis", row.id),
-        ranking_id=ranking_id,
+        ranking_id=ranking.id,
         position=row.position,
         text_id=numbered("txt", row.text_id),
         external_id=row.external_id,
@@ -37,7 +40,7 @@ def listed(row: Row[Any], ranking_id: str, reader: str, *, blind: bool) -> Disag
         option=row.option,
         state=state_of(row.settled, row.claimed_by, reader),
         blind=hidden,
-        **_verdicts(row, hidden),
+        **_verdicts(row, ranking.score_names, hidden, voted=row.voted),
         metadata=row.metadata,
         groups=row.groups,
         review=_listed_review(row, hidden),
@@ -69,7 +72,7 @@ def detailed(
         option=view.option_key,
         state=view.state(reader),
         blind=hidden,
-        **_verdicts(row, hidden),
+        **_verdicts(row, tuple(row.score_names), hidden, voted=view.voted(reader)),
         metadata=row.metadata,
         groups=row.groups,
         review=None if decision is None else review_answer(decision, hidden),
@@ -102,14 +105,17 @@ def review_answer(decision: Decision, hidden: bool) -> ReviewAnswer:
     )
 
 
-def _verdicts(row: Row[Any], hidden: bool) -> dict[str, Any]:
+_VERDICTS = ("human_value", "model_value", "probability", "suspicion", "error_probability")
+
+
+def _verdicts(row: Row[Any], names: Sequence[str], hidden: bool, *, voted: bool) -> dict[str, Any]:
+    """What people, model and scores say. Why a cell is in the queue is told to whoever has voted on it alone."""
     if hidden:
-        return dict.fromkeys(("human_value", "model_value", "probability", "suspicion"))
-    return {
-        "human_value": row.human_value,
-        "model_value": row.model_value,
-        "probability": row.probability,
-        "suspicion": row.suspicion,
+        return dict.fromkeys((*_VERDICTS, "scores", "reason"))
+    known = {name: value for name, value in zip(names, row.scores, strict=False) if math.isfinite(value)}
+    return {name: getattr(row, name) for name in _VERDICTS} | {
+        "scores": known,
+        "reason": row.reason if voted else None,
     }
 
 

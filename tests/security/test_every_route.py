@@ -126,6 +126,8 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
             "/classify ": {"text": "a letter"} | {"adapter": theirs["adapter"]},
             "/train-jobs": {"corpus": theirs["corpus"]},
             "/relabel-jobs": {"corpus": theirs["corpus"]},
+            "/rankings": {"corpus": theirs["corpus"]},
+            "/rankings ": {"corpus": "mine", "run": theirs["run"]},
             "/relabel-jobs ": {"corpus": "mine", "adapter": theirs["adapter"]},
             "/audit-samples": {"corpus": theirs["corpus"], "size": 1},
             "/evaluations": {"corpus": theirs["corpus"]},
