@@ -106,18 +106,20 @@ def wilson(count: int, of: int) -> Share:
 
 def newcombe(first: Share, second: Share) -> tuple[float, float, float] | None:
     """First less second with an interval from both shares' own (Newcombe 1998, method 10); None where one is unknown."""
-    if first.share is None or second.share is None:
+    one, other = _known(first), _known(second)
+    if one is None or other is None:
         return None
-    assert (
-        first.low is not None
-        and first.high is not None
-        and second.low is not None
-        and second.high is not None
-    )  # noqa: PT018
-    difference = first.share - second.share
-    below = math.hypot(first.share - first.low, second.high - second.share)
-    above = math.hypot(first.high - first.share, second.share - second.low)
+    difference = one[0] - other[0]
+    below = math.hypot(one[0] - one[1], other[2] - other[0])
+    above = math.hypot(one[2] - one[0], other[0] - other[1])
     return difference, max(-1.0, difference - below), min(1.0, difference + above)
+
+
+def _known(share: Share) -> tuple[float, float, float] | None:
+    """Share and ends."""
+    if share.share is None or share.low is None or share.high is None:
+        return None
+    return share.share, share.low, share.high
 
 
 def _group(reviewer: str | None, blind: bool, decoy: bool, votes: Sequence[Vote]) -> Group:

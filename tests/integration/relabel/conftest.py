@@ -17,6 +17,7 @@ from app.settings import get_settings
 from models.audit.suspicion import Evidence, Suspicion, self_confidence
 from tests.integration.inference_server import InferenceServer, serving
 from tests.integration.relabel.world import WordReader, World, build_world
+from workers import rank
 from workers.job_context import run_attempt
 from workers.relabel.job import run
 from workers.stopping import StopFlag
@@ -69,13 +70,15 @@ def start(world: World) -> Callable[[], str]:
 
 @pytest.fixture
 def attempt() -> Callable[..., Job]:
-    """Claims a job and runs one attempt; the job afterwards, queued again where it did not end."""
+    """Claims a relabel or rank job and runs one attempt; the job afterwards, queued again where it did not end."""
 
     def once(job_id: str, flag: StopFlag | None = None) -> Job:
         with writing() as session:
             held = claim(session, job_id, "test", 30)
             assert held is not None
-        code = run_attempt(job_id, held.fence, run, flag or StopFlag())
+            kind = session.get_one(Job, job_id).kind
+        body = {"relabel": run, "rank": rank.run}[kind]
+        code = run_attempt(job_id, held.fence, body, flag or StopFlag())
         with writing() as session:
             job = get_job(session, job_id)
             assert job is not None
