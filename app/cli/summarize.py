@@ -24,7 +24,10 @@ def summarize(
     words: Annotated[int | None, typer.Option(help="Most words.")] = None,
     ratio: Annotated[float | None, typer.Option(help="Share of the text's words, 0 to 1.")] = None,
     method: Annotated[
-        str, typer.Option(help="mmr (sentences that stand for the whole) or lead (the first ones).")
+        str,
+        typer.Option(
+            help="mmr (stands for the whole, repeats nothing), textrank or lexrank (shares most words with the rest), lead (the first ones)."
+        ),
     ] = "mmr",
     offsets: Annotated[bool, typer.Option(help="Print where each sentence stands in the text.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,

@@ -138,9 +138,10 @@ class SummarizeBody(RequestModel):
     max_sentences: int | None = Field(None, ge=1, le=1000)
     max_words: int | None = Field(None, ge=1, le=100_000)
     ratio: float | None = Field(None, gt=0, le=1, description="Share of the text's words.")
-    method: Literal["mmr", "lead"] = Field(
+    method: Literal["mmr", "textrank", "lexrank", "lead"] = Field(
         "mmr",
-        description="`mmr`: sentences that stand for the whole and do not repeat each other (maximal marginal relevance over sentence embeddings); `lead`: the first ones.",
+        description="`mmr`: sentences that stand for the whole and do not repeat each other (maximal marginal relevance over sentence embeddings); "
+        "`textrank`, `lexrank`: those that share most words with the others; `lead`: the first ones.",
     )
     trade_off: float = Field(
         0.7, ge=0, le=1, alias="lambda", description="1: relevance alone, 0: novelty alone. For `mmr`."
@@ -164,6 +165,6 @@ class SummarizeAnswer(AnswerModel):
     method: str
     base_model: str | None = Field(description="Whose embeddings were compared; null when none were.")
     sentences_in_text: int
-    words: int = Field(description="Words of the summary.")
+    words: int = Field(description="Words of the summary; a Chinese character or a kana counts as one.")
     words_in_text: int
     warnings: list[str]

@@ -39,7 +39,7 @@ def summarized(body: SummarizeBody, document: dict[str, Any]) -> SummarizeAnswer
     total = document["sentences_in_text"]
     compared = body.method == "mmr" and total > 1
     summary = " ".join(sentence.text for sentence in sentences)
-    words = len(summary.split())
+    words = document["words"]
     return SummarizeAnswer(
         summary=summary,
         sentences=sentences,
@@ -47,7 +47,7 @@ def summarized(body: SummarizeBody, document: dict[str, Any]) -> SummarizeAnswer
         base_model=body.base_model if compared else None,
         sentences_in_text=total,
         words=words,
-        words_in_text=len(body.text.split()),
+        words_in_text=document["words_in_text"],
         warnings=list(_warnings(body, len(sentences), total, words)),
     )
 

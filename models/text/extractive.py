@@ -1,17 +1,33 @@
-"""Extractive summaries: sentences that stand for the whole and do not repeat each other. numpy only."""
+"""Extractive summaries: sentences that stand for the whole, verbatim, within a length."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.text.centrality import lexrank, textrank
 from models.text.sentences import split_sentences
+from models.text.words import count_words, terms
 
-__all__ = ["Budget", "Unit", "lead", "mmr", "split_sentences", "summarize"]
+__all__ = [
+    "METHODS",
+    "Budget",
+    "Method",
+    "Unit",
+    "lead",
+    "mmr",
+    "most_central",
+    "split_sentences",
+    "summarize",
+]
+
+Method = Literal["mmr", "textrank", "lexrank", "lead"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 TRADE_OFF = 0.7
 """Weight of relevance against novelty."""
@@ -105,24 +121,53 @@ def lead(words: Sequence[int], budget: Budget) -> list[int]:
     return list(range(min(max(fitting, 1), most_sentences, len(words))))
 
 
+def most_central(scores: NDArray[np.float64], words: Sequence[int], budget: Budget) -> list[int]:
+    """The sentences of highest score that fit the budget, at least one (then the shortest), in document order.
+
+    Args:
+        scores: float64 (sentences); of equal ones the earlier sentence goes first.
+        words: words of each sentence.
+        budget: how long the summary may be; a sentence that no longer fits is passed over.
+    """
+    left, most = budget.limits(words)
+    chosen: list[int] = []
+    for place in np.argsort(-scores, kind="stable").tolist():
+        if len(chosen) < most and words[place] <= left:
+            chosen.append(place)
+            left -= words[place]
+    return sorted(chosen) or [int(np.argmin(words))] if len(words) else []
+
+
 def summarize(
-    sentences: Sequence[str], embeddings: NDArray[np.floating], budget: Budget, trade_off: float = TRADE_OFF
+    sentences: Sequence[str],
+    budget: Budget,
+    method: Method = "mmr",
+    *,
+    embeddings: NDArray[np.floating] | None = None,
+    trade_off: float = TRADE_OFF,
 ) -> list[int]:
     """Indices of the sentences that summarize a text, in document order.
 
     Args:
         sentences: of one text, in order.
-        embeddings: float (sentences, dim).
         budget: how long the summary may be.
-        trade_off: relevance against novelty.
+        method: `mmr` by embeddings, `textrank` and `lexrank` by words, `lead`: the first ones.
+        embeddings: float (sentences, dim), for `mmr`.
+        trade_off: relevance against novelty, for `mmr`.
 
     Raises:
         ValueError: there are not as many embeddings as sentences.
     """
-    if len(sentences) != len(embeddings):
-        raise ValueError(f"{len(sentences)} sentences need as many embeddings, not {len(embeddings)}")
-    words = [len(sentence.split()) for sentence in sentences]
-    return mmr(embeddings, range(len(sentences)), words, budget, trade_off)
+    words = [count_words(sentence) for sentence in sentences]
+    if method == "lead" or len(sentences) < 2:
+        return lead(words, budget) if sentences else []
+    if method == "mmr":
+        found = 0 if embeddings is None else len(embeddings)
+        if embeddings is None or found != len(sentences):
+            raise ValueError(f"{len(sentences)} sentences need as many embeddings, not {found}")
+        return mmr(embeddings, range(len(sentences)), words, budget, trade_off)
+    central = textrank if method == "textrank" else lexrank
+    return most_central(central([terms(sentence) for sentence in sentences]), words, budget)
 
 
 def _unit_length(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

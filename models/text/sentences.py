@@ -33,13 +33,21 @@ _OPENERS = frozenset(
 _LONGEST_BRACKET = 600
 """Characters after which an open bracket is taken for a slip, and sentences may end again."""
 
-_CANDIDATE = re.compile(r"""([.!?…。؟׃]+)(["'”’»״)\]]*(?:\[\d{1,3}\]\.?)?)(?=\s|$)""")
+_CANDIDATE = re.compile(
+    r"""([.!?…؟۔׃]+)(["'”’»״)\]]*(?:\[\d{1,3}\]\.?)?)(?=\s|$)|([。！？]+)(["'”’」』）]*)"""
+)
+"""Chinese and Japanese marks end a sentence whatever follows: no white space stands between their sentences."""
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*|\n(?=[ \t]*(?:[•*–—-]\s|\(?\w{1,4}[.)]\s))")
 _OPENING = " \t\n\"'“„‘«([–—-"
 _NUMBERING = re.compile(r"""["'“„(\[]*(?:\d{1,4}|[ivxlcdmIVXLCDM]{1,7}|[A-Za-zא-ת])(?:\.\d{1,3})*$""")
 _LAST_WORD = re.compile(r"[^\s(\[“\"'„‘«—–/]*$")
 _NEXT_WORD = re.compile(r"""\s*["'“„‘«(\[]*(\w*)""")
 _NUMBER = re.compile(r"\s*[§(\[]*(?:\d|[VXLC]|I+[IVX]|I(?= of\b|[,.;)\]]))")
+_CAPITAL = re.compile(r"[^\W\d_a-zß-öø-ÿ]")
+"""A letter that is not a small Latin one: a capital, or a script that knows no capitals."""
+_AFTER_MARK = re.compile(r"([.!?]\s+)([a-zß-öø-ÿ])")
+_LONGEST_WORD, _LOOK_AHEAD = 64, 64
+"""Characters before and after a full stop that are looked at: a text without sentences is read in one pass."""
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]$")
 
 
@@ -48,7 +56,9 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
 
     Every character that is not white space lies in exactly one sentence. A blank line, and a line that begins with a
     number or a bullet, always ends one. Made for English and Hebrew judgments, statutes, contracts and letters.
+    Where a text is written in small letters throughout, those after a full stop say nothing.
     """
+    text = text if _CAPITAL.search(text) else _AFTER_MARK.sub(_capital, text)
     spans: list[tuple[int, int]] = []
     for begin, end in _paragraphs(text):
         start = begin
@@ -57,6 +67,11 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
             start = stop
         spans.append((start, end))
     return [span for span in (_trimmed(text, *span) for span in spans) if span[0] < span[1]]
+
+
+def _capital(found: re.Match[str]) -> str:
+    large = found.group(2).upper()
+    return found.group(1) + (large if len(large) == 1 else found.group(2))
 
 
 def _paragraphs(text: str) -> list[tuple[int, int]]:
@@ -89,11 +104,13 @@ def _ends(text: str, start: int, candidate: re.Match[str], end: int) -> bool:
     """Whether the mark at `candidate` ends the sentence that began at `start`."""
     following = _NEXT_WORD.match(text, candidate.end(), end)
     word = following.group(1) if following else ""
-    leads = not text[start : candidate.start()].strip(_OPENING)
+    leads = not text[start : min(candidate.start(), start + _LONGEST_WORD)].strip(_OPENING)
     if word[:1].islower() or (leads and candidate.group(1) != "."):
         return False  # "“… shall have the right …" has only begun
     return candidate.group(1) != "." or _full_stop_ends(
-        text[start : candidate.start()], text[candidate.end() : end], word
+        text[max(start, candidate.start() - _LONGEST_WORD) : candidate.start()],
+        text[candidate.end() : min(end, candidate.end() + _LOOK_AHEAD)],
+        word,
     )
 
 

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from models.text.words import count_words
 from workers.inference.adapter_reader import AdapterReader
 from workers.inference.engine import EngineBrokenError, EngineStoppedError
 from workers.inference.explain import ExplanationAbandonedError
@@ -162,7 +163,11 @@ class Routes:
             assert outcome.answer.embeddings is not None
             embeddings, headers = outcome.answer.embeddings, _headers(outcome)
         chosen = await asyncio.to_thread(choose_sentences, asked, sentences, embeddings)
-        document = {"sentences": [sentences[place] for place in chosen], "sentences_in_text": len(sentences)}
+        words = [count_words(asked.text[start:end]) for start, end in sentences]
+        document = {
+            "sentences": [sentences[place] for place in chosen], "sentences_in_text": len(sentences),
+            "words": sum(words[place] for place in chosen), "words_in_text": sum(words),
+        }  # fmt: skip
         return _json(document, headers=headers)
 
     async def load(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text.extractive import lead, mmr
+from models.text.extractive import summarize
 from models.text.sentences import split_sentences
 from workers.inference.wire import SummarizeRequest
 
@@ -36,10 +36,10 @@ def choose_sentences(
     Args:
         asked: method, budget and trade-off.
         sentences: character offsets.
-        embeddings: float32 (sentences, dimensions); not looked at by "lead". A sentence that could not be read is NaN and
+        embeddings: float32 (sentences, dimensions); looked at by "mmr" alone. A sentence that could not be read is NaN and
             counts as unlike all others.
     """
-    words = [len(asked.text[start:end].split()) for start, end in sentences]
-    if asked.method == "lead" or len(sentences) < 2:
-        return lead(words, asked.budget) if sentences else []
-    return mmr(np.nan_to_num(embeddings), range(len(sentences)), words, asked.budget, asked.trade_off)
+    texts = [asked.text[start:end] for start, end in sentences]
+    return summarize(
+        texts, asked.budget, asked.method, embeddings=np.nan_to_num(embeddings), trade_off=asked.trade_off
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from models.data.context import Context
-from models.text.extractive import TRADE_OFF, Budget, Unit
+from models.text.extractive import METHODS, TRADE_OFF, Budget, Method, Unit
 
 QUEUED_HEADER = "X-Remand-Queued-Tokens"
 FAILED_HEADER = "X-Remand-Failed-Texts"
@@ -64,7 +64,7 @@ class SummarizeRequest:
 
     base: str
     text: str
-    method: Literal["mmr", "lead"]
+    method: Method
     budget: Budget
     trade_off: float
 
@@ -119,8 +119,8 @@ def summarize_request(body: Mapping[str, Any]) -> SummarizeRequest:
     base, text, method = body.get("base"), body.get("text"), body.get("method", "mmr")
     if not isinstance(base, str) or not isinstance(text, str):
         raise BadRequestError("base and text must be strings")
-    if method not in ("mmr", "lead"):
-        raise BadRequestError('method must be "mmr" or "lead"')
+    if method not in METHODS:
+        raise BadRequestError(f"method must be one of {', '.join(METHODS)}")
     try:
         budget = Budget(Unit(str(body.get("unit"))), float(body.get("amount", 0)))
         return SummarizeRequest(base, text, method, budget, float(body.get("trade_off", TRADE_OFF)))

@@ -181,6 +181,15 @@ def test_the_lead_is_the_beginning(client):
     assert body["summary"] == "I am sorry. My children miss me."
 
 
+@pytest.mark.parametrize("method", ["textrank", "lexrank"])
+def test_words_in_common_need_no_model_and_know_no_language(client, method):
+    text = "天气很好。申请人申诉诉讼时间过长。诉讼持续了九年。诉讼时间过长违反公约。"
+    body = client.post("/summarize", json={"text": text, "max_sentences": 2, "method": method}).json()
+    assert "天气" not in body["summary"]
+    assert (body["sentences_in_text"], body["base_model"], body["warnings"]) == (4, None, [])
+    assert (body["words"], body["words_in_text"]) == (len(body["summary"]) - 1, len(text))
+
+
 NOT_SUMMARIZED = [
     ({"text": ""}, (422, "empty-text", "/text")),
     ({"text": "x" * 2_000_000}, (413, "text-too-long", "/text")),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text.extractive import Budget, Unit, lead, mmr, summarize
+from models.text.extractive import Budget, Unit, lead, mmr, most_central, summarize
 
 
 def words(count):
@@ -30,7 +30,8 @@ def test_when_nothing_fits_the_shortest_sentence_is_taken():
 
 
 def test_a_text_without_sentences_has_no_summary():
-    assert summarize([], np.zeros((0, 4), dtype=np.float32), words(10)) == []
+    for method in ("mmr", "textrank", "lexrank", "lead"):
+        assert summarize([], words(10), method, embeddings=np.zeros((0, 4), dtype=np.float32)) == []
 
 
 def test_sentences_without_direction_are_no_obstacle():
@@ -39,7 +40,7 @@ def test_sentences_without_direction_are_no_obstacle():
 
 def test_embeddings_and_sentences_must_match():
     with pytest.raises(ValueError, match="2 sentences need as many embeddings, not 3"):
-        summarize(["a", "b"], np.eye(3), words(10))
+        summarize(["a", "b"], words(10), embeddings=np.eye(3))
 
 
 @pytest.mark.parametrize(("unit", "amount"), [(Unit.WORDS, 0), (Unit.SENTENCES, -1), (Unit.RATIO, 1.2)])
@@ -68,3 +69,21 @@ def test_lead_takes_the_beginning():
     assert lead([5, 5, 5, 5], words(12)) == [0, 1]
     assert lead([5, 5, 5, 5], Budget(Unit.RATIO, 0.75)) == [0, 1, 2]
     assert lead([50, 5], words(12)) == [0]
+
+
+def test_the_most_central_sentences_that_fit_are_taken_in_document_order():
+    scores = np.array([0.1, 0.4, 0.3, 0.2])
+    assert most_central(scores, [5, 5, 5, 5], words(10)) == [1, 2]
+    assert most_central(scores, [5, 50, 5, 5], words(10)) == [2, 3]
+    assert most_central(scores, [50, 40, 60, 70], words(10)) == [1]
+
+
+@pytest.mark.parametrize("method", ["textrank", "lexrank"])
+def test_what_most_sentences_speak_of_is_the_summary(method):
+    sentences = [
+        "It rained in Strasbourg.",
+        "The applicant complained of the length of the proceedings.",
+        "The proceedings lasted nine years.",
+        "The Government argued that the length of proceedings was the applicant's fault.",
+    ]
+    assert 0 not in summarize(sentences, Budget(Unit.SENTENCES, 2), method)

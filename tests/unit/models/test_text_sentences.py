@@ -74,3 +74,19 @@ def test_sentences_cover_every_character_that_is_not_white_space_once_and_in_ord
     for start, end in spans:
         assert start < end
         assert text[start:end] == text[start:end].strip()
+
+
+def test_chinese_and_urdu_sentences_end_at_their_own_marks():
+    text = "法院认为申请有理。申请人被拘留了！（见第6条。）为什么？"
+    assert [text[start:end] for start, end in split_sentences(text)] == [
+        "法院认为申请有理。", "申请人被拘留了！", "（见第6条。）", "为什么？",
+    ]  # fmt: skip
+    urdu = "عدالت نے فیصلہ دیا۔ درخواست منظور ہوئی۔"
+    assert len(split_sentences(urdu)) == 2
+
+
+def test_a_text_in_small_letters_throughout_has_sentences_too():
+    text = "you may use the services. we may end them, e.g. if you breach art. 5. no refunds are given."
+    assert [text[start:end] for start, end in split_sentences(text)] == [
+        "you may use the services.", "we may end them, e.g. if you breach art. 5.", "no refunds are given.",
+    ]  # fmt: skip
