@@ -1,11 +1,11 @@
-"""Held-out text probabilities for `bench audit`: TF-IDF, a probe on frozen MiniLM layers, and their embeddings, cached."""
+"""Held-out text probabilities for `bench audit`: TF-IDF of words and of letters, a probe on frozen MiniLM layers, their embeddings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +18,54 @@ FOLDS = 5
 LAYERS = (3, 6)
 """Layers of MiniLM whose token means are the embedding (DESIGN section 7: better than the last one alone)."""
 TFIDF_C, PROBE_C = 10.0, 3e-4
+Probabilities = NDArray[np.float32]
+View = Literal["words", "letters", "embedded"]
+_CACHE = Path.home() / ".cache" / "remand-bench"
 
 
-@dataclass(frozen=True, slots=True)
-class TextModels:
-    """Held out by group: float32 (texts, options) each."""
+class Reader:
+    """Texts prepared once per fold, so that many sets of given values can be learnt from; held out by fold throughout."""
 
-    tfidf: NDArray[np.float32]
-    probe: NDArray[np.float32]
+    def __init__(
+        self, texts: Sequence[str], folds: NDArray[np.int32], features: NDArray[np.float32] | None = None
+    ) -> None:
+        self._texts, self._folds, self._features = texts, folds, features
+        self._views: dict[View, list[tuple[Any, Any]]] = {}
+
+    def probabilities(self, view: View, given: Labels) -> Probabilities:
+        """Every text by models of the other folds: float32 (texts, options).
+
+        Args:
+            view: `words` (TF-IDF of 1-2-grams), `letters` (of 3-5-grams within words), `embedded` (a probe on MiniLM).
+            given: int8 (texts, options), what is learnt from.
+        """
+        if view not in self._views:
+            self._views[view] = [self._prepared(view, fold) for fold in np.unique(self._folds)]
+        found = np.empty(given.shape, dtype=np.float32)
+        for fold, (seen, new) in zip(np.unique(self._folds), self._views[view], strict=True):
+            inside = self._folds == fold
+            for option in range(given.shape[1]):
+                truth = given[~inside, option] == YES
+                found[inside, option] = _probability(_model(view), seen, truth, new)
+        return found
+
+    def _prepared(self, view: View, fold: int) -> tuple[Any, Any]:
+        inside = self._folds == fold
+        if view == "embedded":
+            if self._features is None:
+                raise ValueError("there are no embeddings to probe")
+            return self._features[~inside], self._features[inside]
+        train, test = ([self._texts[row] for row in np.flatnonzero(rows)] for rows in (~inside, inside))
+        vectorizer = _vectorizer(view)
+        return vectorizer.fit_transform(train), vectorizer.transform(test)
 
 
-def embeddings(texts: Sequence[str], cache: Path) -> NDArray[np.float32]:
+def embeddings(texts: Sequence[str], cache: Path | None = None) -> NDArray[np.float32]:
     """Standardised means of two MiniLM layers: float32 (texts, 2 · hidden). Computed once per set of texts."""
     digest = sha256("\x00".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    file = cache / f"minilm-{digest}.npy"
+    file = (cache or _CACHE) / f"minilm-{digest}.npy"
     if not file.exists():
-        cache.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, _read(texts))
     found: NDArray[np.float32] = np.load(file)
     spread = found.std(axis=0)
@@ -57,31 +89,24 @@ def _read(texts: Sequence[str]) -> NDArray[np.float32]:
     return np.asarray(np.hstack(list(means)), dtype=np.float32)
 
 
-def text_models(
-    texts: Sequence[str], features: NDArray[np.float32] | None, given: Labels, folds: NDArray[np.int32]
-) -> TextModels:
-    """Every text by models of the other folds. Without embeddings the probe is NaN."""
-    tfidf = np.empty(given.shape, dtype=np.float32)
-    probe = np.full(given.shape, np.nan, dtype=np.float32)
-    for fold in np.unique(folds):
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-        seen = words.fit_transform([texts[row] for row in train])
-        new = words.transform([texts[row] for row in test])
-        for option in range(given.shape[1]):
-            truth = given[train, option] == YES
-            model = LogisticRegression(C=TFIDF_C, solver="liblinear")
-            tfidf[test, option] = _probability(model, seen, truth, new)
-            if features is not None:
-                linear = LogisticRegression(C=PROBE_C, max_iter=60, tol=1e-2)
-                probe[test, option] = _probability(linear, features[train], truth, features[test])
-    return TextModels(tfidf, probe)
+def _vectorizer(view: View) -> TfidfVectorizer:
+    if view == "words":
+        return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    return TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=3, max_features=60_000
+    )
+
+
+def _model(view: View) -> LogisticRegression:
+    if view == "embedded":
+        return LogisticRegression(C=PROBE_C, max_iter=60, tol=1e-2)
+    return LogisticRegression(C=TFIDF_C, solver="liblinear")
 
 
 def _probability(
-    model: LogisticRegression, seen: object, truth: NDArray[np.bool_], new: object
+    model: LogisticRegression, seen: Any, truth: NDArray[np.bool_], new: Any
 ) -> NDArray[np.float32]:
     """Probability of yes; the share of yes where all training rows are alike."""
     if truth.all() or not truth.any():
-        return np.full(new.shape[0], truth.mean(), dtype=np.float32)  # type: ignore[attr-defined]
+        return np.full(new.shape[0], truth.mean(), dtype=np.float32)
     return np.asarray(model.fit(seen, truth).predict_proba(new)[:, 1], dtype=np.float32)

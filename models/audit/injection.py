@@ -39,8 +39,7 @@ def inject_noise(labels: Labels, scheme: Scheme, share: float, seed: int) -> Inj
         raise ValueError(f"share must lie between 0 and 1, not {share}")
     rng = np.random.default_rng(seed)
     cells = scheme.cells
-    column = {key: place for place, key in enumerate(scheme.option_keys)}
-    needs = [(column[d.option], [column[key] for key in d.needs_any]) for d in scheme.dependencies]
+    needs = requirements(scheme)
     noisy = labels.copy()
     flipped = np.zeros((len(labels), len(cells)), dtype=np.bool_)
     labelled = np.column_stack([_labelled(labels, cell) for cell in cells])
@@ -50,7 +49,7 @@ def inject_noise(labels: Labels, scheme: Scheme, share: float, seed: int) -> Inj
         if not left:
             break
         turned = _turned(noisy[text], cells[place], rng)
-        if _possible(turned, needs):
+        if possible(turned, needs):
             noisy[text] = turned
             flipped[text, place] = True
             left -= 1
@@ -77,6 +76,12 @@ def _turned(row: NDArray[np.int8], cell: Cell, rng: np.random.Generator) -> NDAr
     return turned
 
 
-def _possible(row: NDArray[np.int8], needs: list[tuple[int, list[int]]]) -> bool:
+def requirements(scheme: Scheme) -> list[tuple[int, list[int]]]:
+    """Columns of each dependency's option and of what it needs."""
+    column = {key: place for place, key in enumerate(scheme.option_keys)}
+    return [(column[d.option], [column[key] for key in d.needs_any]) for d in scheme.dependencies]
+
+
+def possible(row: NDArray[np.int8], needs: list[tuple[int, list[int]]]) -> bool:
     """Whether no option is yes while everything that it needs is known to be no."""
     return not any(row[option] == YES and (row[columns] == NO).all() for option, columns in needs)
