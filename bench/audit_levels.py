@@ -53,20 +53,17 @@ def level(
     figures = {
         arm: _mean([_figures(r, r.arms[arm], name, r.counted) for r in rounds]) for arm in rounds[0].arms
     }
-    result: dict[str, Any] = {"arms": figures, "best": {}, "against": {}}
-    for source in CLEANLAB:
-        best = _best(rounds, source, name)
-        result["best"][source] = best
-        compared = [
-            {
-                arm: _triple(r, found, name, r.counted)
-                for arm, found in r.arms.items()
-                if arm == best or not arm.startswith("cleanlab")
-            }
-            for r in rounds
-        ]
-        result["against"][source] = gains(compared, groups, best, draws, seed)
-    return result
+    best = {source: _best(rounds, source, name) for source in CLEANLAB}
+    compared = [
+        {
+            arm: _triple(r, found, name, r.counted)
+            for arm, found in r.arms.items()
+            if arm in best.values() or not arm.startswith("cleanlab")
+        }
+        for r in rounds
+    ]
+    against = gains(compared, groups, list(best.values()), draws, seed)
+    return {"arms": figures, "best": best, "against": dict(zip(best, against, strict=True))}
 
 
 def _best(rounds: Sequence[Scored], source: str, name: Level) -> str:

@@ -49,16 +49,16 @@ def pooled_text(scores: NDArray[np.float32], how: str) -> NDArray[np.float64]:
 def gains(
     rounds: Sequence[Mapping[str, tuple[Mask, Scores, Mask]]],
     groups: Sequence[str],
-    reference: str,
+    references: Sequence[str],
     draws: int,
     seed: int,
-) -> dict[str, dict[str, Any]]:
-    """ΔAP of every arm against one, mean over rounds, with 95 % intervals: groups are drawn, the same ones for all.
+) -> list[dict[str, dict[str, Any]]]:
+    """ΔAP of every arm against each reference, mean over rounds, with 95 % intervals: groups are drawn, the same ones for all.
 
     Args:
         rounds: per round and arm (wrong, scores, counted), each with texts as its first axis.
         groups: group of each text.
-        reference: the arm that is compared with.
+        references: arms that are compared with, one answer each.
         draws: bootstrap draws.
         seed: of the draws.
     """
@@ -68,13 +68,16 @@ def gains(
         name: np.mean([weighted_ap(*round_[name], drawn[codes]) for round_ in rounds], axis=0)
         for name in rounds[0]
     }
-    return {
-        name: {
-            "gain": float(found[0] - values[reference][0]),
-            "interval": interval(found - values[reference]),
+    return [
+        {
+            name: {
+                "gain": float(found[0] - values[reference][0]),
+                "interval": interval(found - values[reference]),
+            }
+            for name, found in values.items()
         }
-        for name, found in values.items()
-    }
+        for reference in references
+    ]
 
 
 def weighted_ap(

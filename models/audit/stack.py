@@ -31,9 +31,10 @@ FEWEST = 5
 """Positives (and negatives) below which an option keeps its held-out probability."""
 CROSSING = 5
 """Parts by group that the stacked model is crossed over, or as many as there are groups."""
-PRECISION = 15.0
-"""Prior precision of each coefficient, for features of unit spread: around 1 for the text models' mean logit, 0 for the rest."""
-EFFECT_PRECISION = 1.0
+PRECISIONS = {"mean": 60.0, "own": 120.0, "given": 30.0, "rest": 240.0}
+"""Prior precision of each coefficient, for features of unit spread: around 1 for the text models' mean logit, 0 for all others.
+`own` is the option's own evidence and neighbours, `given` the text's other given options, `rest` the other options' logits."""
+EFFECT_PRECISION = 0.5
 """Prior precision of an annotator's effect on an option's logit."""
 FIRST_ROWS = 4_000
 """Rows that a fit on many rows begins with."""
@@ -155,8 +156,10 @@ def _taken(values: Matrix, rows: NDArray[np.int64]) -> Matrix:
     return np.where(rows[:, None] >= 0, values[rows], 0.0)
 
 
-def _designs(scheme: Scheme, features: dict[str, Matrix], column: int, design: Design) -> list[Matrix]:
-    """Two readings of an option, one without and one with the text's other given options.
+def _designs(
+    scheme: Scheme, features: dict[str, Matrix], column: int, design: Design
+) -> list[tuple[Matrix, Matrix]]:
+    """Two readings of an option, one without and one with the text's other given options, with their prior precisions.
 
     Both, because an annotator who swapped two options made both cells agree with each other.
     """
@@ -164,10 +167,18 @@ def _designs(scheme: Scheme, features: dict[str, Matrix], column: int, design: D
     if not {"wide", "probe", "similar"} & features.keys():
         passed.add("logits")  # the mean is nothing else, and twice the same only weakens the prior
     own = [block[:, [column]] for name, block in features.items() if name not in passed]
-    rest = [np.delete(features["logits"], column, axis=1)] if design == "whole" else []
-    alone = np.hstack([features["mean"][:, [column]], *own, *rest])
+    alone = [("mean", features["mean"][:, [column]]), *(("own", block) for block in own)]
+    if design == "whole":
+        alone.append(("rest", np.delete(features["logits"], column, axis=1)))
     others = other_options(scheme, column)
-    return [alone, np.hstack([alone, features["given"][:, others]])] if others else [alone]
+    found = [alone, [*alone, ("given", features["given"][:, others])]] if others else [alone]
+    return [_joined(each) for each in found]
+
+
+def _joined(parts: Sequence[tuple[str, Matrix]]) -> tuple[Matrix, Matrix]:
+    """Features, float64 (texts, features), and the prior precision of each, float64 (features)."""
+    precision = np.concatenate([np.full(block.shape[1], PRECISIONS[kind]) for kind, block in parts])
+    return np.hstack([block for _, block in parts]), precision
 
 
 def other_options(scheme: Scheme, column: int) -> list[int]:
@@ -180,7 +191,7 @@ def other_options(scheme: Scheme, column: int) -> list[int]:
 
 
 def _held_out(
-    design: Matrix,
+    design: tuple[Matrix, Matrix],
     truth: Matrix,
     learnt: NDArray[np.bool_],
     read: NDArray[np.bool_],
@@ -191,13 +202,15 @@ def _held_out(
     Nothing but the rows to learn from sets the scale, and the fit begins at the prior: another part's optimum knows the
     values of this part's rows, and a search that stops merely near its optimum would carry them over.
     """
-    centre, spread = design[learnt].mean(axis=0), design[learnt].std(axis=0) + 1e-6
+    features, given_precision = design
+    centre, spread = features[learnt].mean(axis=0), features[learnt].std(axis=0) + 1e-6
     centre[0], spread[0] = 0.0, 1.0  # the mean logit keeps its meaning
-    scaled = np.column_stack([(design - centre) / spread, np.ones(len(design))])
+    scaled = np.column_stack([(features - centre) / spread, np.ones(len(features))])
     width = scaled.shape[1]
-    shares = np.zeros((len(design), 0)) if voices is None else voices.shares
-    prior, precision = np.zeros(width + shares.shape[1]), np.full(width + shares.shape[1], PRECISION)
-    prior[0], precision[width - 1], precision[width:] = 1.0, 1.0, EFFECT_PRECISION
+    shares = np.zeros((len(features), 0)) if voices is None else voices.shares
+    effects = np.full(shares.shape[1], EFFECT_PRECISION)
+    prior, precision = np.zeros(width + len(effects)), np.concatenate([given_precision, [1.0], effects])
+    prior[0] = 1.0
     whole = np.hstack([scaled[learnt], shares[learnt]]).astype(np.float32)
     found = _fitted(whole, truth, prior, precision)
     logits: Matrix = (scaled[read] @ found[:width])[:, None]

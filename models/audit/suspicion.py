@@ -18,7 +18,7 @@ from models.audit.confusion import after_annotators
 from models.audit.evidence import Annotations, Evidence
 from models.audit.plain import confident_learning, margin, self_confidence
 from models.audit.ranking import flagged, text_scores
-from models.audit.stack import CROSSING, PRECISION, Design, stack
+from models.audit.stack import CROSSING, PRECISIONS, Design, stack
 
 __all__ = [
     "Annotations",
@@ -55,8 +55,8 @@ def score(evidence: Evidence, seed: int = 0, design: Design = "whole", threads: 
     """
     labels, scheme = evidence.labels, evidence.scheme
     distinct = len(set(evidence.groups))
-    parameters: dict[str, Any] = {"seed": seed, "crossing": min(CROSSING, distinct), "precision": PRECISION}
-    parameters["design"] = design
+    parameters: dict[str, Any] = {"seed": seed, "crossing": min(CROSSING, distinct), "design": design}
+    parameters["precision"] = PRECISIONS
     every = {
         "self_confidence": self_confidence(evidence.probabilities, labels, scheme),
         "margin": margin(evidence.probabilities, labels, scheme),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
@@ -26,6 +26,7 @@ def test_the_cost_of_no_error_among_29000(claim, reads):
     assert not look(plan, 1, 29_000, reads - 1, 0, 0).stop
 
 
+@settings(deadline=None)
 @given(st.integers(20, 300), st.integers(1, 15), st.integers(0, 3), st.integers(1, 5))
 def test_what_is_told_to_be_needed_is_the_least_that_certifies(remainder, claim, errors, looks):
     plan = StoppingPlan(claim, looks)

@@ -123,3 +123,15 @@ def test_annotators_are_counted_by_name():
     found = annotated([0, 1, 1], ["vera", "ada", "vera"], np.ones((3, 1), dtype=np.int8))
     assert found.annotators.tolist() == [1, 0, 1]
     assert found.texts.tolist() == [0, 1, 1]
+
+
+def test_beginning_with_some_of_the_rows_ends_at_the_same_fit(evidence, monkeypatch):
+    """Where there are many rows a fit begins on every so-manyth; what it ends at, and what judges a cell, stay the same."""
+    straight = score(evidence)
+    monkeypatch.setattr("models.audit.stack.FIRST_ROWS", 40)
+    begun = score(evidence)
+    assert begun.scores == pytest.approx(straight.scores, abs=2e-3, nan_ok=True)
+    turned = evidence.labels.copy()
+    turned[7, 0] = 1 - turned[7, 0]
+    moved = score(replace(evidence, labels=turned, annotations=None)).stacked
+    assert moved[7, 0] == score(replace(evidence, annotations=None)).stacked[7, 0]
