@@ -9,7 +9,7 @@ centred within its stratum, as it is drawn without replacement there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,7 +30,11 @@ _STEEPEST = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """A regression's outcome and design, once with expert labels and once with predicted ones. Rows are all texts."""
+    """A regression's outcome and design, once with expert labels and once with predicted ones. Rows are all texts.
+
+    Texts that are not asked about have 0 in every column of both designs: they add nothing to the equation, and stay in the
+    sampling design, of which those asked about are a domain.
+    """
 
     outcome: Vector
     """float64 (texts,), with the expert label where the label is the outcome; ignored where not sampled."""
@@ -68,13 +72,42 @@ def solve(readings: Readings, sample: ExpertSample, link: Link, tuning: float | 
     Raises:
         UnsettledError: no solution was found.
     """
+    back = _scaling(readings.predicted_design)
+    scaled = Readings(
+        readings.outcome, readings.predicted_outcome, readings.design @ back, readings.predicted_design @ back
+    )
+    found = _solved(scaled, sample, link, tuning)
+    return replace(
+        found, coefficients=back @ found.coefficients, covariance=np.asarray(back @ found.covariance @ back.T)
+    )
+
+
+def _scaling(design: Matrix) -> Matrix:
+    """What brings covariates to mean 0 and spread 1 where there is an intercept: a year does not drown the rest, whatever its unit.
+
+    Linear without a constant: rows of texts that are not asked about stay 0.
+    """
+    inside = design[design.any(axis=1)]
+    if not len(inside) or not (inside[:, 0] == 1).all():
+        return np.eye(design.shape[1])
+    spread = inside.std(axis=0)
+    back = np.diag(1 / np.where(spread > 0, spread, 1.0))
+    back[0, 1:] = -(inside.mean(axis=0) * np.diag(back))[1:]
+    return back
+
+
+def _solved(readings: Readings, sample: ExpertSample, link: Link, tuning: float | None) -> Solution:
     start = _plug_in(readings, link)
     pilot = _root(readings, sample, link, 1.0 if tuning is None else tuning, start)
     if tuning is not None:
-        return Solution(*_with_covariance(pilot, readings, sample, link, tuning), tuning, _freedom(sample))
+        return Solution(
+            *_with_covariance(pilot, readings, sample, link, tuning), tuning, _freedom(readings, sample)
+        )
     chosen = _least_variance(pilot, readings, sample, link)
     found = _root(readings, sample, link, chosen, pilot)
-    return Solution(*_with_covariance(found, readings, sample, link, chosen), chosen, _freedom(sample))
+    return Solution(
+        *_with_covariance(found, readings, sample, link, chosen), chosen, _freedom(readings, sample)
+    )
 
 
 def solve_naive(
@@ -119,7 +152,7 @@ def _root(readings: Readings, sample: ExpertSample, link: Link, tuning: float, s
 
 def _ran_away(found: Vector, design: Matrix) -> bool:
     """Whether a slope is that of a covariate that separates the outcome: its equation is solved only at infinity."""
-    return bool((np.abs(found) * design.std(axis=0)).max() > _STEEPEST)
+    return bool((np.abs(found) * design[design.any(axis=1)].std(axis=0)).max() > _STEEPEST)
 
 
 def _newton(
@@ -229,11 +262,15 @@ def _with_covariance(
     bread = _bread(found, readings, sample, link, tuning)
     constant, factor = _influence(found, readings, sample, link)
     each = constant + tuning * factor
-    clusters = len(each)
-    middle = each.T @ each * (clusters / max(clusters - 1, 1))
+    # few clusters: G / (G − coefficients), as small samples need it (CR1)
+    clusters = len(np.unique(sample.groups[readings.predicted_design.any(axis=1)]))
+    middle = each.T @ each * (clusters / max(clusters - len(found), 1))
     return found, np.asarray(bread @ middle @ bread.T)
 
 
-def _freedom(sample: ExpertSample) -> int:
-    """Clusters, or expert labels where there are fewer, minus one."""
-    return max(1, min(int(sample.groups.max()) + 1, int(sample.sampled.sum())) - 1)
+def _freedom(readings: Readings, sample: ExpertSample) -> int:
+    """Clusters, or expert labels where there are fewer, minus the coefficients; of the texts asked about."""
+    inside = readings.predicted_design.any(axis=1)
+    clusters = int(np.unique(sample.groups[inside]).size)
+    read = int((sample.sampled & inside).sum())
+    return int(max(1, min(clusters, read) - readings.design.shape[1]))

@@ -13,18 +13,12 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from models.audit.sample.totals import difference_estimate, total_interval
+from models.estimates.limits import EVENTS_PER_COEFFICIENT, FEW_CLUSTERS, LEVEL, RARE
 from models.estimates.moments import Link, Readings, Solution, UnsettledError, solve, solve_naive
 from models.estimates.sample import ExpertSample
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-
-LEVEL = 0.95
-EVENTS_PER_COEFFICIENT = 10
-"""Expert labels of the rarer value that each coefficient needs (Peduzzi et al. 1996)."""
-FEW_CLUSTERS = 20
-RARE = 30
-"""Expert labels of the rarer value below which a prevalence gets the interval for rare counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +35,10 @@ class Estimate:
     naive_low: float | None
     naive_high: float | None
     method: str
+    tuning: float | None
+    """λ; None for rare counts, which have one of each text."""
+    freedom: int | None
+    """Degrees of freedom of the t quantile; None where the interval is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def regression(
         naive: with student labels, to print beside.
         level: coverage asked for.
     """
-    refused = _refusal(names, sample, events)
+    refused = _refusal(names, readings, sample, events)
     if refused:
         return Refusal(refused)
     try:
@@ -95,7 +93,7 @@ def regression(
             None if beside is None else float(beside.coefficients[k]),
             None if others is None else float(others[0][k]),
             None if others is None else float(others[1][k]),
-            f"{link}, λ = {found.tuning:.2f}",
+            f"{link}, λ = {found.tuning:.2f}", found.tuning, found.freedom,
         )
         for k, name in enumerate(names)
     ]  # fmt: skip
@@ -108,6 +106,7 @@ def prevalence(
     student: NDArray[np.int8] | None = None,
     level: float = LEVEL,
     name: str = "prevalence",
+    inside: NDArray[np.bool_] | None = None,
 ) -> Estimate | Refusal:
     """The share of yes. Few events get the interval for rare counts (no clusters there), others the sandwich.
 
@@ -118,11 +117,14 @@ def prevalence(
         student: int8 (texts,), 1, 0, -1 missing, for the naive estimate.
         level: coverage asked for.
         name: of the estimate.
+        inside: bool (texts,), the texts that are asked about; None: all.
     """
-    ones = np.ones((len(labels), 1))
-    yes = int(labels[sample.sampled].sum())
-    rarer = min(yes, int(sample.sampled.sum()) - yes)
-    naive = None if student is None else Naive(student.astype(np.float64), ones, student >= 0)
+    asked = np.ones(len(labels), dtype=np.bool_) if inside is None else inside
+    ones = asked.astype(np.float64)[:, None]
+    read = sample.sampled & asked
+    yes = int(labels[read].sum())
+    rarer = min(yes, int(read.sum()) - yes)
+    naive = None if student is None else Naive(student.astype(np.float64), ones, (student >= 0) & asked)
     if rarer >= RARE:
         readings = Readings(np.where(sample.sampled, labels, 0.0), predicted, ones, ones)
         found = regression([name], readings, sample, "linear", rarer, naive, level)
@@ -131,7 +133,7 @@ def prevalence(
         return Refusal(
             f"{rarer} expert labels of the rarer value: too few for an interval by clusters ({RARE} needed)"
         )
-    return _rare_prevalence(labels, predicted, sample, naive, level, name)
+    return _rare_prevalence(labels, predicted, sample, naive, level, name, asked)
 
 
 def group_differences(
@@ -172,16 +174,19 @@ def _rare_prevalence(
     naive: Naive | None,
     level: float,
     name: str,
+    asked: NDArray[np.bool_],
 ) -> Estimate | Refusal:
     """Fay and Feuer's interval of the total; of the rarer value, so that it is the small count that is exact."""
-    rows, texts = np.flatnonzero(sample.sampled), len(labels)
+    rows, texts = np.flatnonzero(sample.sampled), int(asked.sum())
+    if not asked[rows].any():
+        return Refusal("no expert has read any of these texts")
     sizes = np.bincount(sample.stratum)
     taken = np.bincount(sample.stratum[rows], minlength=len(sizes))
     if (taken < np.minimum(2, sizes)).any():
         return Refusal("a stratum with fewer than two expert labels: its variance cannot be estimated")
-    rarer_is_no = labels[rows].mean() > 0.5
-    value = (1 - labels if rarer_is_no else labels)[rows]
-    expected = 1 - predicted if rarer_is_no else predicted
+    rarer_is_no = labels[rows][asked[rows]].mean() > 0.5
+    value = np.where(asked, 1 - labels if rarer_is_no else labels, 0.0)[rows]
+    expected = np.where(asked, 1 - predicted if rarer_is_no else predicted, 0.0)
     means = np.bincount(sample.stratum, expected) / sizes
     centred = (expected - means[sample.stratum])[rows]
     found = difference_estimate(value[None], centred[None], sample.stratum[rows].astype(np.int32), sizes)
@@ -198,15 +203,15 @@ def _rare_prevalence(
         name, share, float(np.sqrt(variance[0])) / texts, low, high,
         None if beside is None else float(beside.coefficients[0]),
         None if ends is None else float(ends[0][0]), None if ends is None else float(ends[1][0]),
-        "rare counts (Fay and Feuer)",
+        "rare counts (Fay and Feuer)", None, None,
     )  # fmt: skip
 
 
-def _refusal(names: list[str], sample: ExpertSample, events: int) -> str | None:
+def _refusal(names: list[str], readings: Readings, sample: ExpertSample, events: int) -> str | None:
     needed = EVENTS_PER_COEFFICIENT * len(names)
     if events < needed:
         return f"{events} expert labels of the rarer value for {len(names)} coefficients; {needed} are needed"
-    clusters = len(np.unique(sample.groups))
+    clusters = len(np.unique(sample.groups[readings.predicted_design.any(axis=1)]))
     if clusters < FEW_CLUSTERS:
         return f"{clusters} clusters; standard errors by cluster need {FEW_CLUSTERS}"
     return None
