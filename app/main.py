@@ -12,6 +12,7 @@ from app.corpora import routes as corpora
 from app.corpora import sample_routes as samples
 from app.corpora import text_routes as texts
 from app.documents import routes as documents
+from app.estimates import routes as estimates
 from app.evaluations import routes as evaluations
 from app.http import access_routes, health
 from app.http.answers import install_problem_answers
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     adapters.router,
     evidence_routes.router,
     evaluations.router,
+    estimates.router,
     relabelling.router,
     review.router,
     audits.router,

@@ -158,15 +158,16 @@ def interval_chart(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
 
 
 def _round_ticks(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    """From three to seven round numbers that hold every value: 0 to 1 for shares."""
+    """From three to ten round numbers that hold every value: 0 to 1 for shares."""
     ends = [row["value"] for row in rows]
     ends += [
         end for row in rows for end in (*(row.get("interval") or ()), row.get("mark")) if end is not None
     ]
-    if not ends or min(ends) >= 0:
+    if not ends or 0 <= min(ends) <= max(ends) <= 1:
         return [0.0, 0.25, 0.5, 0.75, 1.0]
     widest = max(abs(min(ends)), abs(max(ends)))
-    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if widest <= 4 * size)
+    sizes = (size * 10.0**power for power in range(-2, 300) for size in (1, 2, 5))
+    step = next(size for size in sizes if widest <= 4 * size)
     first, last = math.floor(min(ends) / step), math.ceil(max(*ends, 0.0) / step)
     return [round(step * number, 2) for number in range(min(first, last - 1), last + 1)]
 

@@ -23,7 +23,8 @@ _CORPORA = text(
             AND r.option_id IS NOT DISTINCT FROM d.option_id AND r.undoes IS NULL
             AND NOT EXISTS (SELECT FROM reviews u WHERE u.undoes = r.id))) AS decided,
         k.id AS ranking_id, k.created_at AS ranked_at, k.flagged_cells, k.audited_cells, u.id AS run_id, u.not_audited,
-        a.id AS adapter_id, a.name AS adapter_name, EXISTS (SELECT FROM samples s WHERE s.corpus_id = c.id) AS sampled
+        a.id AS adapter_id, a.name AS adapter_name, EXISTS (SELECT FROM samples s WHERE s.corpus_id = c.id) AS sampled,
+        (SELECT e.job_id FROM estimates e WHERE e.corpus_id = c.id ORDER BY e.created_at DESC, e.job_id DESC LIMIT 1) AS estimates_id
     FROM corpora c
     LEFT JOIN adapters p ON p.id = c.promoted_adapter_id
     LEFT JOIN LATERAL (SELECT * FROM rankings k WHERE k.corpus_id = c.id ORDER BY k.created_at DESC, k.id DESC LIMIT 1) k ON true

@@ -130,6 +130,7 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
             "/rankings ": {"corpus": "mine", "run": theirs["run"]},
             "/relabel-jobs ": {"corpus": "mine", "adapter": theirs["adapter"]},
             "/audit-samples": {"corpus": theirs["corpus"], "size": 1},
+            "/estimates": {"corpus": theirs["corpus"], "analyses": [{"kind": "prevalence"}]},
             "/evaluations": {"corpus": theirs["corpus"]},
             "/evaluations ": {"corpus": "mine", "adapter": theirs["adapter"]},
             "/evaluations  ": {"corpus": "mine", "base": "minilm", "compare_with": theirs["adapter"]},

@@ -17,6 +17,7 @@ from app.db.tables.corpora import (
     TextVersion,
 )
 from app.db.tables.documents import DocumentFile, DocumentSet
+from app.db.tables.estimates import Estimates
 from app.db.tables.evaluations import Evaluation, GateDecision
 from app.db.tables.jobs import IdempotencyKey, Job, JobEvent, Lease
 from app.db.tables.measurements import Measurement
@@ -43,6 +44,7 @@ __all__ = [
     "Disagreement",
     "DocumentFile",
     "DocumentSet",
+    "Estimates",
     "Evaluation",
     "Finding",
     "GateDecision",

@@ -1,0 +1,1 @@
+"""Estimates for the paper: prevalences, differences and regressions from all texts' predictions and a closed audit sample."""

@@ -1,0 +1,1 @@
+"""The job that estimates: reads the panel, solves every analysis, writes the replication package."""

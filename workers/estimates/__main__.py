@@ -1,0 +1,7 @@
+"""`python -m workers.estimates JOB FENCE`."""
+
+from workers.estimates.job import run
+from workers.job_context import child_main
+
+if __name__ == "__main__":
+    child_main(run)
