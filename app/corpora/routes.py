@@ -100,17 +100,18 @@ def put(
     response: Response,
     if_match: IfMatch = None,
 ) -> CorpusAnswer:
-    """Changes name, description, sensitivity and the grouping key of folds."""
+    """Changes name, description, sensitivity, the grouping key of folds and how the consensus is found."""
     corpus = lock_corpus(db, corpus_for(db, corpus_id, caller).id)
     require_match(if_match, etag_of(corpus.etag))
     if body.name.startswith("cor_"):
         raise Invalid("A name that begins with cor_ could be taken for an id: choose another.", field="/name")
     before = corpus_answer(corpus).model_dump(include=set(CorpusChange.model_fields))
-    for name, value in body.model_dump().items():
+    wanted = body.model_dump(exclude={"consensus"} if body.consensus is None else set())
+    for name, value in wanted.items():
         setattr(corpus, name, value)
     corpus.etag += 1
     flush_name(db, body.name)
-    changes = {name: value for name, value in body.model_dump().items() if before[name] != value}
+    changes = {name: value for name, value in wanted.items() if before[name] != value}
     db.add(AuditLog(actor=caller.name, action="corpus.change", object_id=corpus.id, detail=changes))
     response.headers["ETag"] = etag_of(corpus.etag)
     return corpus_answer(corpus)

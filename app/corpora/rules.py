@@ -7,8 +7,8 @@ Uncertain and not applicable are values but no votes. A tie is missing, and list
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,11 @@ class Consensus:
     uncertain: NDArray[np.int16]
     not_applicable: NDArray[np.int16]
     """Annotators per value, under the codebook version that counts."""
+
+
+def of_rows(found: Consensus, rows: NDArray[np.intp]) -> Consensus:
+    """The consensus of some texts."""
+    return Consensus(**{field.name: getattr(found, field.name)[rows] for field in fields(Consensus)})
 
 
 def codebook_ranks(versions: Iterable[str]) -> dict[str, int]:
@@ -132,6 +137,60 @@ def _choose_one(given: Annotations, columns: list[int], found: Consensus) -> Non
         found.not_applicable[:, column] = np.bincount(texts[outside], minlength=len(votes))
         found.values[decided, column] = leaders[decided, place]
         found.ties[:, column] = tied
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """The values that count, one row per (text, annotator): of every cell the annotators' newest under its newest codebook version."""
+
+    texts: NDArray[np.int64]
+    """int64 (rows,): row of the text."""
+    annotators: NDArray[np.int64]
+    """int64 (rows,): annotator ids."""
+    codebooks: NDArray[np.int64]
+    """int64 (rows,): rank of the codebook version that these values were given under."""
+    values: NDArray[np.int8]
+    """int8 (rows, options) in the scheme's column order; MISSING where the annotator has no value that counts. YES at one option and
+    NO at the others is an answer to a choose_one question."""
+
+
+def counting(scheme: Scheme, annotations: dict[str, Annotations]) -> Counting:
+    """The values that `consensus` counts, apart by annotator. A cell's values are all of one codebook version."""
+    width = len(scheme.options)
+    parts = [part for q in scheme.questions if (given := annotations.get(q.key)) is not None and len(given.texts)
+             for part in _counting_parts(q, given)]  # fmt: skip
+    if not parts:
+        none = np.zeros(0, dtype=np.int64)
+        return Counting(none, none, none, np.zeros((0, width), dtype=np.int8))
+    keys = np.concatenate([key for key, _, _ in parts])
+    people, persons = np.unique(keys[:, 1], return_inverse=True)
+    books = int(keys[:, 2].max()) + 1
+    joined = (keys[:, 0] * len(people) + persons) * books + keys[:, 2]
+    rows, first, place = np.unique(joined, return_index=True, return_inverse=True)
+    values = np.full((len(rows), width), MISSING, dtype=np.int8)
+    start = 0
+    for key, columns, found in parts:
+        values[place[start : start + len(key)][:, None], columns] = found
+        start += len(key)
+    texts, annotators, codebooks = keys[first].T
+    return Counting(texts, annotators, codebooks, values)
+
+
+def _counting_parts(
+    question: Question, given: Annotations
+) -> Iterator[tuple[NDArray[np.int64], list[int], NDArray[np.int8]]]:
+    """Keys int64 (rows, 3) of text, annotator and codebook, the columns, and their values int8 (rows, columns)."""
+    columns = positions(question)
+    keys = np.column_stack([given.texts, given.annotators, given.codebooks])
+    if question.kind is QuestionKind.CHOOSE_ONE:
+        rows = _in_force(given, (given.values != MISSING).any(axis=1))
+        values = widened(given.values[rows], len(columns))
+        chosen = (values == YES).sum(axis=1) == 1
+        yield keys[rows[chosen]], columns, (values[chosen] == YES).astype(np.int8)
+        return
+    for place, column in enumerate(columns[: given.values.shape[1]]):
+        rows = _in_force(given, given.values[:, place] != MISSING)
+        yield keys[rows], [column], given.values[rows, place][:, None]
 
 
 def widened(values: NDArray[np.int8], columns: int) -> NDArray[np.int8]:

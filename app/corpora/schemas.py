@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from app.corpora.consensus_methods import Method
 from app.db.tables import Corpus
 from app.http.paging import Cursor, Limit
 from app.http.schemas import AnswerModel, RequestModel
@@ -144,6 +145,11 @@ class CorpusChange(RequestModel):
     description: Words = ""
     sensitive: bool = False
     fold_group: Key | None = None
+    consensus: Method | None = Field(
+        None,
+        description="How annotators who differ are brought together: majority (ties are missing), dawid_skene (by how each errs), "
+        "model_aware (and what the newest relabel run says, held out). Values that agree stand under each. Left out: as it is.",
+    )
 
 
 class CorpusAnswer(AnswerModel):
@@ -155,6 +161,7 @@ class CorpusAnswer(AnswerModel):
     sensitive: bool
     synthetic: bool
     fold_group: str | None
+    consensus: Method = Field(description="How annotators who differ are brought together.")
     promoted_adapter_id: str | None
     created_at: datetime
 

@@ -15,10 +15,12 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.blobs import BlobStore
-from app.corpora.annotations import copy_frame, load_annotations
+from app.corpora.agreed import agreed_labels
+from app.corpora.annotations import copy_frame
 from app.corpora.codebook import Codebook, load_codebook
+from app.corpora.consensus_methods import Agreed
 from app.corpora.queries import lock_corpus, register_blob
-from app.corpora.rules import consensus, overridden, tied_cells
+from app.corpora.rules import overridden, tied_cells
 from app.db.session import AnySession, WriteSession
 from app.db.tables import LabelSnapshot
 from app.http.problems import Conflict
@@ -75,6 +77,8 @@ class Frozen:
     ties: list[tuple[int, str]]
     """(text id, option key; for choose_one the question's)."""
     codebook: Codebook
+    agreed: Agreed
+    """How the annotators were brought together."""
 
 
 def freeze(session: WriteSession, corpus_id: str, blobs: BlobStore) -> LabelSnapshot:
@@ -102,6 +106,8 @@ def freeze(session: WriteSession, corpus_id: str, blobs: BlobStore) -> LabelSnap
         "cell_count": int(_cells(frozen)),
         "ties": [list(tie) for tie in frozen.ties[:TIES_LISTED]],
         "tie_count": len(frozen.ties),
+        "consensus_method": frozen.agreed.method,
+        "consensus_parameters": frozen.agreed.parameters,
     }
     # two jobs may freeze at once: whoever comes second takes the first one's row
     session.execute(insert(LabelSnapshot).values(row).on_conflict_do_nothing())
@@ -117,25 +123,31 @@ def current_labels(session: AnySession, corpus_id: str) -> Frozen:
     if frame.is_empty():
         raise Conflict("The corpus has no texts yet: import some first.", slug="no-texts")
     text_ids = frame["text_id"].to_numpy()
-    agreed = consensus(codebook.scheme, load_annotations(session, corpus_id, codebook, text_ids), len(frame))
+    agreed = agreed_labels(session, corpus_id, codebook, text_ids)
     row_of = {int(text_id): row for row, text_id in enumerate(text_ids)}
     settled = [s for s in settled_cells(session, corpus_id, codebook) if s.text_id in row_of]
     values = overridden(
-        codebook.scheme, agreed.values, [(row_of[s.text_id], s.question, s.option, s.value) for s in settled]
+        codebook.scheme,
+        agreed.consensus.values,
+        [(row_of[s.text_id], s.question, s.option, s.value) for s in settled],
     )
     decided = {(row_of[s.text_id], s.option or s.question) for s in settled}
     ties = [
         (int(text_ids[row]), key)
-        for row, key in tied_cells(codebook.scheme, agreed.ties)
+        for row, key in tied_cells(codebook.scheme, agreed.consensus.ties)
         if (row, key) not in decided
     ]
-    return Frozen(frame, values, ties, codebook)
+    return Frozen(frame, values, ties, codebook, agreed)
 
 
 def content_digest(frozen: Frozen) -> str:
-    """sha256 (hex) over scheme version, texts and values; independent of the file format."""
+    """sha256 (hex) over scheme version, texts and values, and over the method where it is not the majority; independent of the file format."""
     hasher = sha256()
     width = frozen.values.shape[1]
+    if (
+        frozen.agreed.identity
+    ):  # another method's row must not stand for this one, even where the values are equal
+        hasher.update(f"consensus {frozen.agreed.identity}\n".encode())
     hasher.update(f"label-snapshot 1\n{frozen.codebook.version} {frozen.codebook.digest} {width}\n".encode())
     for name in frozen.frame.columns:
         column = frozen.frame[name]
@@ -173,6 +185,16 @@ def read_snapshot(path: Path) -> Snapshot:
         ordinals=frame["ordinal"].to_numpy(),
         values=values,
     )
+
+
+def frozen_values(path: Path, text_id: int, options: int) -> Labels:
+    """One text's values in a snapshot's blob: int8 (1, options), MISSING where the snapshot has none."""
+    found = pl.scan_ipc(path).filter(pl.col("text_id") == text_id).select("values").collect()
+    values = np.full((1, options), MISSING, dtype=np.int8)
+    if len(found):
+        row = found["values"][0].to_numpy()[:options]
+        values[0, : len(row)] = row
+    return values
 
 
 def _cells(frozen: Frozen) -> int:

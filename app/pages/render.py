@@ -12,6 +12,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from app.corpora.consensus_methods import NAMES
 from app.http.security import Principal, csrf_token
 
 FOLDER = Path(__file__).parent
@@ -52,7 +53,7 @@ def templates() -> Environment:
         "count": "{:,}".format,
         "duration": duration,
     }
-    environment.globals["asset"] = asset
+    environment.globals |= {"asset": asset, "consensus_names": NAMES}
     return environment
 
 

@@ -22,8 +22,9 @@ from models.scheme import Question
 
 _FIND = text(
     """SELECT d.*, k.run_id, k.corpus_id, k.score_names, t.external_id, t.metadata, t.groups, t.ordinal, t.current_version_id,
-        v.content, v.sha256, d.text_version_id <> t.current_version_id AS text_changed
-    FROM disagreements d JOIN rankings k ON k.id = d.ranking_id JOIN texts t ON t.id = d.text_id
+        v.content, v.sha256, d.text_version_id <> t.current_version_id AS text_changed,
+        l.consensus_method, l.blob_digest AS labels_blob
+    FROM disagreements d JOIN rankings k ON k.id = d.ranking_id JOIN label_snapshots l ON l.id = k.snapshot_id JOIN texts t ON t.id = d.text_id
     JOIN text_versions v ON v.id = t.current_version_id WHERE d.id = :id"""
 )
 _HISTORY = text(

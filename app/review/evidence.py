@@ -11,11 +11,14 @@ import numpy as np
 from sqlalchemy import text
 from sqlalchemy.engine import Row
 
+from app.blobs import BlobStore
 from app.corpora.annotations import load_annotations
 from app.corpora.rules import consensus, overridden
+from app.corpora.snapshots import frozen_values
 from app.db.session import AnySession
 from app.review.cells import CellView
 from app.review.queries import settled_cells
+from app.settings import get_settings
 from models.scheme import NO, NOT_APPLICABLE, UNCERTAIN, YES, Question
 
 _WORDS: dict[int | None, str] = {
@@ -149,14 +152,20 @@ def options(session: AnySession, view: CellView) -> list[OptionEvidence]:
 
 
 def _values_in_force(session: AnySession, view: CellView) -> Any:
-    """int8 (options,): the text's consensus with its settled reviews."""
+    """int8 (options,): the text's consensus with its settled reviews.
+
+    A consensus that rests on all texts is the one of the ranking's snapshot: it is not fitted anew for every look.
+    """
     row, codebook = view.row, view.codebook
-    ids = np.array([row.text_id], dtype=np.int64)
-    agreed = consensus(codebook.scheme, load_annotations(session, row.corpus_id, codebook, ids, some=True), 1)
+    if row.consensus_method == "majority":
+        ids = np.array([row.text_id], dtype=np.int64)
+        given = load_annotations(session, row.corpus_id, codebook, ids, some=True)
+        values = consensus(codebook.scheme, given, 1).values
+    else:
+        blobs = BlobStore(get_settings().blob_root)
+        values = frozen_values(blobs.path(row.labels_blob), row.text_id, len(codebook.scheme.options))
     settled = settled_cells(session, row.corpus_id, codebook, [row.text_id])
-    return overridden(codebook.scheme, agreed.values, [(0, s.question, s.option, s.value) for s in settled])[
-        0
-    ]
+    return overridden(codebook.scheme, values, [(0, s.question, s.option, s.value) for s in settled])[0]
 
 
 def _model(prediction: Row[Any] | None) -> tuple[dict[str, float], dict[str, float]]:

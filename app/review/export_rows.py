@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.engine import Row
 
+from app.corpora.agreed import agreed_labels, consensus_method
 from app.corpora.annotations import load_annotations
 from app.corpora.codebook import Codebook, load_codebook
-from app.corpora.rules import Consensus, consensus, overridden
+from app.corpora.consensus_methods import Agreed
+from app.corpora.rules import Consensus, consensus, of_rows, overridden
 from app.db.session import AnySession
 from app.ids import numbered
 from app.review.evidence import option_order, read_value
@@ -58,6 +61,10 @@ class Source:
     keys: tuple[str, ...]
     """Option keys in column order."""
     plans: tuple[CellPlan, ...]
+    method: str
+    """By which annotators who differ are brought together."""
+    agreed: tuple[Agreed, NDArray[np.int64]] | None
+    """The consensus of all texts and their ids, rising, where it is not the majority: that is told text by text."""
 
     @staticmethod
     def open(session: AnySession, corpus_id: str, *, with_text: bool) -> Source:
@@ -74,7 +81,10 @@ class Source:
         plans = tuple(
             CellPlan(cell, *book.cell_ids(cell), orders[cell.question]) for cell in book.scheme.cells
         )
-        return Source(session, corpus, book, groups, metadata, with_text, book.scheme.option_keys, plans)
+        whole = _whole(session, corpus_id, book)
+        method = "majority" if whole is None else whole[0].method
+        keys = book.scheme.option_keys
+        return Source(session, corpus, book, groups, metadata, with_text, keys, plans, method, whole)
 
     def wide_header(self) -> list[str]:
         """One column per grouping key, metadata key and option; 1 yes, 0 no, blank missing."""
@@ -91,11 +101,20 @@ class Source:
             "value",
             "source",
             "consensus",
+            "consensus_method",
             "votes",
             "annotations",
             "reviews",
         ]
         return [*found, *(["text"] if self.with_text else [])]
+
+    def consensus(self, ids: NDArray[np.int64]) -> Consensus:
+        """Of some texts."""
+        if self.agreed is not None:
+            found, known = self.agreed
+            return of_rows(found.consensus, np.searchsorted(known, ids))
+        given = load_annotations(self.session, self.corpus.id, self.codebook, ids, some=True)
+        return consensus(self.codebook.scheme, given, len(ids))
 
     def texts(self, size: int, *, history: bool) -> Iterator[Block]:
         """The corpus's texts in the order of their file, `size` at a time, from a server-side cursor; `history`: with annotations and reviews."""
@@ -105,6 +124,17 @@ class Source:
         )
         for rows in result.partitions(size):
             yield Block.load(self, list(rows), history=history)
+
+
+def _whole(session: AnySession, corpus_id: str, book: Codebook) -> tuple[Agreed, NDArray[np.int64]] | None:
+    """The consensus of all texts, by a method that learns from all of them; None for the majority."""
+    if consensus_method(session, corpus_id) == "majority":
+        return None
+    ids = session.scalars(
+        text("SELECT id FROM texts WHERE corpus_id = :corpus ORDER BY id"), {"corpus": corpus_id}
+    )
+    known = np.array(ids.all(), dtype=np.int64)
+    return agreed_labels(session, corpus_id, book, known), known
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +154,7 @@ class Block:
         """Two statements for the whole block, with `history` four."""
         session, book = source.session, source.codebook
         ids = np.array([row.id for row in rows], dtype=np.int64)
-        given = load_annotations(session, source.corpus.id, book, ids, some=True)
-        agreed = consensus(book.scheme, given, len(rows))
+        agreed = source.consensus(ids)
         settled = settled_cells(session, source.corpus.id, book, ids.tolist())
         place = {int(number): row for row, number in enumerate(ids)}
         annotations, reviews = defaultdict(list), defaultdict(list)
@@ -200,6 +229,7 @@ class Block:
             "value": settled.value if settled else agreed,
             "source": source,
             "consensus": agreed,
+            "consensus_method": self.source.method,
             "votes": self._votes(place, cell),
             "annotations": [
                 _annotation(a) | {"value": read_value(plan.order, cell.option, a.values)}

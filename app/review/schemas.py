@@ -131,6 +131,10 @@ class DisagreementDetail(Disagreement):
     question_definition: str
     values: list[str] = Field(description="What the cell can be decided to.")
     options: list[OptionView]
+    consensus_method: str = Field(
+        description="By which the annotators' values became one: of the labels that the ranking was made on.",
+        examples=["majority"],
+    )
     annotations: list[OpinionView] | None = Field(description=_HIDDEN)
     history: list[ReviewAnswer] | None = Field(
         description=f"Every decision and undo, oldest first. {_HIDDEN}"

@@ -82,6 +82,7 @@ def detailed(
         content=row.content,
         values=list(values_of(question, view.option_key)),
         options=_options(session, view, hidden),
+        consensus_method=row.consensus_method,
         annotations=None if hidden else _opinions(session, view),
         history=None if hidden else [review_answer(d, hidden=False) for d in view.history],
         neighbours=[

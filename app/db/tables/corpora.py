@@ -38,6 +38,9 @@ class Corpus(Base):
     """A named collection of texts with one scheme."""
 
     __tablename__ = "corpora"
+    __table_args__ = (
+        CheckConstraint("consensus IN ('majority', 'dawid_skene', 'model_aware')", name="consensus"),
+    )
     id: Mapped[Identifier]
     name: Mapped[str] = mapped_column(unique=True)
     description: Mapped[str] = mapped_column(server_default="")
@@ -50,6 +53,8 @@ class Corpus(Base):
     )
     etag: Mapped[int] = mapped_column(BigInteger, server_default="1")
     created_at: Mapped[Created]
+    consensus: Mapped[str] = mapped_column(server_default="majority")
+    """How annotators who differ are brought together: `majority`, `dawid_skene`, `model_aware`."""
 
 
 class SchemeVersion(Base):
@@ -190,6 +195,10 @@ class LabelSnapshot(Base):
     """Cells that are missing because annotators tie: [[text_id, option key], …] (the first thousand)."""
     tie_count: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[Created]
+    consensus_method: Mapped[str] = mapped_column(server_default="majority")
+    """By which annotators who differ were brought together."""
+    consensus_parameters: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """With what, so that it can be done again: the method asked for, the run whose probabilities were used, priors, fits."""
 
 
 class Sample(Base):

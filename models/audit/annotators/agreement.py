@@ -1,4 +1,4 @@
-"""Agreement between annotators per option: Cohen's kappa by pair, Fleiss' kappa, Krippendorff's alpha, with bootstrap by text.
+"""Agreement between annotators per option or choose_one question: Cohen's kappa by pair, Fleiss' kappa, Krippendorff's alpha, with bootstrap by text.
 
 Cohen (1960); Fleiss (1971), for texts with differing numbers of annotators; Krippendorff (2004), nominal, held against
 the library `krippendorff` by a test. A text drawn again counts with all its votes; texts with the same votes are one kind, so that a bootstrap of texts
@@ -7,13 +7,14 @@ is a multinomial draw of kinds (Efron and Tibshirani 1993).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
-from models.audit.annotators.votes import Votes, counts
-from models.scheme import NO, YES
+from models.audit.annotators.votes import Answers, Votes, yes_no_answers
 
 Counts = NDArray[np.float64]
 """float64 (…, kinds): how many texts of each kind of votes."""
@@ -35,7 +36,7 @@ class Coefficient:
 
 @dataclass(frozen=True, slots=True)
 class PairKappa:
-    """Cohen's kappa of two annotators on one option."""
+    """Cohen's kappa of two annotators."""
 
     first: int
     second: int
@@ -44,7 +45,7 @@ class PairKappa:
 
 @dataclass(frozen=True, slots=True)
 class OptionAgreement:
-    """Agreement on one option."""
+    """Agreement on one option, or on one choose_one question."""
 
     fleiss: Coefficient
     alpha: Coefficient
@@ -54,35 +55,40 @@ class OptionAgreement:
 
 
 def agreement(votes: Votes, option: int, draws: int = DRAWS, seed: int = 0) -> OptionAgreement:
-    """Every coefficient of one option; pairs in the order of annotators, those that share at least one text."""
+    """Every coefficient of one option."""
+    return agreement_on(yes_no_answers(votes, option), draws, seed)
+
+
+def agreement_on(answers: Answers, draws: int = DRAWS, seed: int = 0) -> OptionAgreement:
+    """Every coefficient of an option or a question; pairs in the order of annotators, those that share at least one text."""
     rng = np.random.default_rng(seed)
-    yes, no = (every[:, option] for every in counts(votes))
-    several = yes + no >= 2
-    kinds, number = np.unique(np.column_stack([yes, no])[several], axis=0, return_counts=True)
+    said = answers.counts()
+    kinds, number = np.unique(said[said.sum(axis=1) >= 2], axis=0, return_counts=True)
     drawn = _resampled(number.astype(np.float64), draws, rng)
-    alphas = _alpha(kinds, drawn)
     same = (kinds * (kinds - 1)).sum(axis=1) @ number
     every = (kinds.sum(axis=1) * (kinds.sum(axis=1) - 1)) @ number
-    texts = int(several.sum())
+    texts = int(number.sum())
     return OptionAgreement(
         _coefficient(_fleiss(kinds, drawn), texts),
-        _coefficient(alphas, texts),
+        _coefficient(_alpha(kinds, drawn), texts),
         float(same / every) if every else float("nan"),
-        _pairs(votes, option, draws, rng),
+        _pairs(answers, draws, rng),
     )
 
 
 def cohen(table: Counts) -> NDArray[np.float64]:
-    """Cohen's kappa of 2×2 tables: float64 (…).
+    """Cohen's kappa of square tables: float64 (…).
 
     Args:
-        table: float64 (…, 4), texts on which both said yes, the first alone, the second alone, neither.
+        table: float64 (…, answers²), texts by the first one's answer and within it the second one's; of two answers (…, 4): both
+            yes, the first alone, the second alone, neither.
     """
+    answers = math.isqrt(table.shape[-1])
     total = np.maximum(table.sum(axis=-1), 1e-300)
-    both, first, second, neither = np.moveaxis(table, -1, 0) / total
-    by_chance = (both + first) * (both + second) + (neither + first) * (neither + second)
-    agreed = both + neither
-    varies = (by_chance < 1) & (table.sum(axis=-1) > 0)
+    shares = (table / total[..., None]).reshape(*table.shape[:-1], answers, answers)
+    by_chance = (shares.sum(axis=-1) * shares.sum(axis=-2)).sum(axis=-1)
+    agreed = np.trace(shares, axis1=-2, axis2=-1)
+    varies = (by_chance < 1 - 1e-12) & (table.sum(axis=-1) > 0)
     return np.asarray(np.where(varies, (agreed - by_chance) / np.where(varies, 1 - by_chance, 1.0), np.nan))
 
 
@@ -98,14 +104,14 @@ def _fleiss(kinds: NDArray[np.int64], drawn: Counts) -> NDArray[np.float64]:
 
 
 def _alpha(kinds: NDArray[np.int64], drawn: Counts) -> NDArray[np.float64]:
-    """Krippendorff's nominal alpha for two values under each draw of kinds of texts: float64 (draws,)."""
+    """Krippendorff's nominal alpha under each draw of kinds of texts, int64 (kinds, answers): float64 (draws,)."""
     if not len(kinds):
         return np.full(len(drawn), np.nan)
     votes = kinds.sum(axis=1)
-    apart = drawn @ (2 * kinds[:, 0] * kinds[:, 1] / (votes - 1))
-    yes, no = (drawn @ kinds).T
-    total = yes + no
-    expected = 2 * yes * no / (total - 1)
+    apart = drawn @ ((votes**2 - (kinds**2).sum(axis=1)) / (votes - 1))
+    by_answer = drawn @ kinds
+    total = by_answer.sum(axis=1)
+    expected = (total**2 - (by_answer**2).sum(axis=1)) / (total - 1)
     varies = expected > 0
     return np.asarray(np.where(varies, 1 - apart / np.where(varies, expected, 1.0), np.nan))
 
@@ -132,16 +138,18 @@ def _coefficient(values: NDArray[np.float64], texts: int) -> Coefficient:
     return Coefficient(float(values[0]), float(low), float(high), texts)
 
 
-def _pairs(votes: Votes, option: int, draws: int, rng: np.random.Generator) -> tuple[PairKappa, ...]:
-    said = np.zeros((votes.annotator_count, votes.text_count), dtype=np.int8)
-    cast = np.isin(votes.values[:, option], (YES, NO))
-    said[votes.annotators[cast], votes.texts[cast]] = np.where(votes.values[cast, option] == YES, 1, -1)
-    yes, no = (said > 0).astype(np.float32), (said < 0).astype(np.float32)
-    tables = np.stack([yes @ yes.T, yes @ no.T, no @ yes.T, no @ no.T], axis=-1).astype(np.float64)
+def _pairs(answers: Answers, draws: int, rng: np.random.Generator) -> tuple[PairKappa, ...]:
+    people, kinds = answers.annotator_count, answers.answer_count
+    said = csr_matrix(
+        (np.ones(len(answers.texts)), (answers.annotators * kinds + answers.chosen, answers.texts)),
+        shape=(people * kinds, answers.text_count),
+    )
+    tables = (said @ said.T).toarray().reshape(people, kinds, people, kinds).swapaxes(1, 2)
+    tables = tables.reshape(people, people, kinds * kinds)
     return tuple(
         PairKappa(first, second, _pair(tables[first, second], draws, rng))
-        for first in range(votes.annotator_count)
-        for second in range(first + 1, votes.annotator_count)
+        for first in range(people)
+        for second in range(first + 1, people)
         if tables[first, second].sum()
     )
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
-from models.audit.annotators.votes import Votes, counts
-from models.estimates.weighted_logistic import fit_weighted
+from models.audit.annotators.votes import Votes
 from models.scheme import MISSING, NO, YES, Labels
-from models.training.logistic import logit, sigmoid
+from models.training.logistic import fit_logistic, logit, sigmoid
 
+Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 POOLED, OWN = 10.0, 5.0
@@ -59,59 +60,107 @@ def dawid_skene(votes: Votes, probabilities: NDArray[np.floating] | None = None)
         probabilities: (texts, options), held out by models that saw none of a text's labels; NaN where there are none. None: people
             alone.
     """
-    yes_count, no_count = counts(votes)
-    voted = (yes_count + no_count) > 0
-    said = np.where(voted, (yes_count + 0.5) / (yes_count + no_count + 1), 0.5)
     odds = None if probabilities is None else _model_odds(probabilities)
-    lines = None if odds is None else np.tile([0.0, 1.0], (votes.options, 1))
-    fit = _Fit(votes)
+    fits = [
+        _fit(_Option.of(votes, option), None if odds is None else odds[:, option])
+        for option in range(votes.options)
+    ]
+    slopes = None if odds is None else np.array([fit.line[1] for fit in fits])
+    sensitivity, specificity = (
+        np.column_stack(each) for each in zip(*(fit.rates for fit in fits), strict=True)
+    )
+    for_yes, for_no = _likelihoods(sensitivity, specificity)
+    added = votes.yes * for_yes[votes.annotators] + votes.no * for_no[votes.annotators]
+    said = np.column_stack([fit.said for fit in fits])
+    return Consensus(said, sensitivity, specificity, added, slopes, max(fit.steps for fit in fits))
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """The votes on one option as sparse sums, and the two steps of EM on them."""
+
+    yes: csr_matrix
+    """(annotators, texts), 1 where the vote is yes."""
+    no: csr_matrix
+    yes_by_text: csr_matrix
+    """Its transpose."""
+    no_by_text: csr_matrix
+    voted: NDArray[np.bool_]
+    """bool (texts,)."""
+
+    @staticmethod
+    def of(votes: Votes, option: int) -> _Option:
+        """The votes on an option."""
+        shape = (votes.annotator_count, votes.text_count)
+        sums = []
+        for value in (YES, NO):
+            rows = votes.values[:, option] == value
+            places = (votes.annotators[rows], votes.texts[rows])
+            sums.append(csr_matrix((np.ones(int(rows.sum())), places), shape=shape))
+        yes, no = sums
+        yes_by_text, no_by_text = csr_matrix(yes.T), csr_matrix(no.T)
+        voted = np.diff(yes_by_text.indptr) + np.diff(no_by_text.indptr) > 0
+        return _Option(yes, no, yes_by_text, no_by_text, np.asarray(voted))
+
+    def majority(self) -> Vector:
+        """Shares of yes to begin with, drawn a little to one half: float64 (texts,)."""
+        yes, no = np.diff(self.yes_by_text.indptr), np.diff(self.no_by_text.indptr)
+        return np.asarray(np.where(self.voted, (yes + 0.5) / (yes + no + 1), 0.5))
+
+    def prevalence(self, said: Vector) -> float:
+        """Mean probability over texts with votes, one text of each value added."""
+        return float((said[self.voted].sum() + 1) / (self.voted.sum() + 2))
+
+    def rates(self, said: Vector) -> tuple[Vector, Vector]:
+        """Sensitivity and specificity of every annotator: float64 (annotators,) each."""
+        sensitivity = _shrunk(self.yes @ said, self.no @ said)
+        specificity = _shrunk(self.no @ (1 - said), self.yes @ (1 - said))
+        return np.maximum(sensitivity, 1 - specificity + _EDGE), specificity
+
+    def odds(self, rates: tuple[Vector, Vector]) -> Vector:
+        """What the votes add to the log-odds of each text: float64 (texts,)."""
+        for_yes, for_no = _likelihoods(*rates)
+        return np.asarray(self.yes_by_text @ for_yes + self.no_by_text @ for_no)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """One option's consensus."""
+
+    said: Vector
+    """float64 (texts,); NaN without votes."""
+    rates: tuple[Vector, Vector]
+    line: Vector
+    """Intercept and slope on the model's log-odds."""
+    steps: int
+
+
+def _fit(option: _Option, odds: Vector | None) -> _Fit:
+    said, line = option.majority(), np.array([0.0, 1.0])
     for step in range(1, _STEPS + 1):
-        sensitivity, specificity = fit.rates(said)
-        if odds is None or lines is None:
-            start = np.tile(logit(fit.prevalence(said, voted), 1e-4), (votes.text_count, 1))
+        rates = option.rates(said)
+        if odds is None:
+            start = logit(option.prevalence(said), 1e-4)
         else:
             if step % _FLATTEN_EVERY == 1:
-                lines = _flattened(odds, said, voted)
-            start = lines[:, 0] + lines[:, 1] * odds
-        added = fit.vote_odds(sensitivity, specificity)
-        after = np.asarray(sigmoid(start + fit.by_text @ added))
-        moved = float(np.abs(after - said)[voted].max(initial=0.0))
+                line = _flattened(odds[option.voted], said[option.voted])
+            start = line[0] + line[1] * odds
+        after = np.asarray(sigmoid(start + option.odds(rates)))
+        moved = float(np.abs(after - said)[option.voted].max(initial=0.0))
         said = after
         if moved < _SETTLED:
             break
-    slope = None if lines is None else lines[:, 1]
-    return Consensus(np.where(voted, said, np.nan), sensitivity, specificity, added, slope, step)
+    return _Fit(np.asarray(np.where(option.voted, said, np.nan)), rates, line, step)
 
 
-class _Fit:
-    """The votes as sparse sums, and the two steps of EM on them."""
+def _shrunk(hits: Vector, misses: Vector) -> Vector:
+    pooled = (hits.sum() + POOLED * START) / (hits.sum() + misses.sum() + POOLED)
+    return np.asarray(np.clip((hits + OWN * pooled) / (hits + misses + OWN), _EDGE, 1 - _EDGE))
 
-    def __init__(self, votes: Votes) -> None:
-        self._yes, self._no = votes.yes, votes.no
-        self._texts, self._annotators = votes.texts, votes.annotators
-        self.by_text, self._by_annotator = votes.by_text(), votes.by_annotator()
 
-    def prevalence(self, said: Matrix, voted: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Mean probability over texts with votes, one text of each value added: float64 (options,)."""
-        return np.asarray(((said * voted).sum(axis=0) + 1) / (voted.sum(axis=0) + 2))
-
-    def rates(self, said: Matrix) -> tuple[Matrix, Matrix]:
-        """Sensitivity and specificity of every annotator and option."""
-        truth = said[self._texts]
-        sensitivity = self._shrunk(self._yes * truth, self._no * truth)
-        specificity = self._shrunk(self._no * (1 - truth), self._yes * (1 - truth))
-        return np.maximum(sensitivity, 1 - specificity + _EDGE), specificity
-
-    def _shrunk(self, right: Matrix, wrong: Matrix) -> Matrix:
-        hits, misses = self._by_annotator @ right, self._by_annotator @ wrong
-        pooled = (hits.sum(axis=0) + POOLED * START) / (hits.sum(axis=0) + misses.sum(axis=0) + POOLED)
-        return np.asarray(np.clip((hits + OWN * pooled) / (hits + misses + OWN), _EDGE, 1 - _EDGE))
-
-    def vote_odds(self, sensitivity: Matrix, specificity: Matrix) -> Matrix:
-        """Log likelihood ratio of every vote: float64 (rows, options), 0 where there is none."""
-        for_yes = np.log(sensitivity / (1 - specificity))[self._annotators]
-        for_no = np.log((1 - sensitivity) / specificity)[self._annotators]
-        return np.asarray(self._yes * for_yes + self._no * for_no)
+def _likelihoods(sensitivity: Matrix, specificity: Matrix) -> tuple[Matrix, Matrix]:
+    """Log likelihood ratios of a yes and of a no, in the shape of the rates."""
+    return np.log(sensitivity / (1 - specificity)), np.log((1 - sensitivity) / specificity)
 
 
 def _model_odds(probabilities: NDArray[np.floating]) -> Matrix:
@@ -122,16 +171,11 @@ def _model_odds(probabilities: NDArray[np.floating]) -> Matrix:
     return np.where(known, odds, means)
 
 
-def _flattened(odds: Matrix, said: Matrix, voted: NDArray[np.bool_]) -> Matrix:
-    """Intercept and slope (0 … 1) of the consensus on the model's log-odds: float64 (options, 2)."""
-    lines = np.tile([0.0, 1.0], (odds.shape[1], 1))
-    for option in range(odds.shape[1]):
-        rows = voted[:, option]
-        if rows.sum() < 2:
-            continue
-        design = np.column_stack([np.ones(rows.sum()), odds[rows, option]])
-        fit = fit_weighted(
-            design, said[rows, option], np.ones(len(design)), np.array([0.0, 1.0]), np.array([0.1, 4.0])
-        )
-        lines[option] = fit.coefficients[0], np.clip(fit.coefficients[1], 0.0, 1.0)
-    return lines
+def _flattened(odds: Vector, said: Vector) -> Vector:
+    """Intercept and slope (0 … 1) of the consensus on the model's log-odds: float64 (2,)."""
+    prior = np.array([0.0, 1.0])
+    if len(odds) < 2:
+        return prior
+    design = np.column_stack([np.ones(len(odds)), odds])
+    found = fit_logistic(design, said, prior, np.array([0.1, 4.0]))
+    return np.array([found[0], np.clip(found[1], 0.0, 1.0)])

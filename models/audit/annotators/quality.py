@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.special import betainc, betaln, logsumexp
 
 from models.audit.annotators.consensus import Consensus
@@ -20,6 +21,7 @@ from models.scheme import NO, YES
 from models.training.logistic import sigmoid
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
 LEVEL = 0.95
 _MEANS = np.asarray(sigmoid(np.linspace(-3.0, 7.0, 81)))
@@ -59,16 +61,29 @@ def right_votes(votes: Votes, consensus: Consensus, options: NDArray[np.int64] |
     shared = (yes + no)[votes.texts][:, columns] > 1
     counted = (np.isin(votes.values[:, columns], (YES, NO)) & shared).astype(np.float64)
     said = np.nan_to_num(consensus.probability[votes.texts][:, columns], nan=0.5)
-    each = counted * np.where(votes.values[:, columns] == YES, said, 1 - said)
-    sums = votes.by_annotator()
+    each = np.where(votes.values[:, columns] == YES, said, 1 - said)
+    return right_by(each, counted, votes.annotators, votes.annotator_count)
+
+
+def right_by(each: Matrix, counted: Matrix, raters: NDArray[np.int64], rater_count: int) -> Right:
+    """Sums of right votes by whoever cast them: annotators, or annotators in one period.
+
+    Args:
+        each: float64 (rows, cells), probability that the row's vote on the cell is right.
+        counted: float64 (rows, cells), 1 where there is a vote that counts.
+        raters: int64 (rows,), counted from 0.
+        rater_count: how many there are.
+    """
+    sums = csr_matrix((np.ones(len(raters)), (raters, np.arange(len(raters)))), shape=(rater_count, len(raters)))  # fmt: skip
+    each = counted * each
     right, overlaps = sums @ each.sum(axis=1), sums @ counted.sum(axis=1)
     rate = right / np.maximum(overlaps, 1)
     binomial = np.maximum(overlaps * rate * (1 - rate), 1e-9)
     unknown = sums @ (each * (counted - each)).sum(axis=1)
     known = np.clip(1 - unknown / binomial, _LEAST_KNOWN, 1.0)
-    off = (each - counted * rate[votes.annotators][:, None]).sum(axis=1)
-    alone = ((each - counted * rate[votes.annotators][:, None]) ** 2).sum()
-    effect = max(1.0, float((off**2).sum() / alone)) if alone > 0 else 1.0
+    off = each - counted * rate[raters][:, None]
+    alone = (off**2).sum()
+    effect = max(1.0, float((off.sum(axis=1) ** 2).sum() / alone)) if alone > 0 else 1.0
     return Right(right, overlaps, overlaps * known / effect)
 
 

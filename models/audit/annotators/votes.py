@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,51 @@ class Votes:
         """Sums rows by annotator: (annotators, rows)."""
         rows = np.arange(len(self.texts))
         return csr_matrix((np.ones(len(rows)), (self.annotators, rows)), shape=(self.annotator_count, len(rows)))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One answer out of several by text and annotator: a yes_no option (yes 0, no 1) or a choose_one question."""
+
+    texts: NDArray[np.int64]
+    """int64 (rows,): row of the text."""
+    annotators: NDArray[np.int64]
+    """int64 (rows,): annotators counted from 0; nobody twice for one text."""
+    chosen: NDArray[np.int64]
+    """int64 (rows,): the answer, counted from 0."""
+    text_count: int
+    annotator_count: int
+    answer_count: int
+
+    def counts(self) -> NDArray[np.int64]:
+        """Votes of every text for every answer: int64 (texts, answers)."""
+        found = np.zeros((self.text_count, self.answer_count), dtype=np.int64)
+        np.add.at(found, (self.texts, self.chosen), 1)
+        return found
+
+
+def yes_no_answers(votes: Votes, option: int) -> Answers:
+    """The votes on one option."""
+    values = votes.values[:, option]
+    cast = np.isin(values, (YES, NO))
+    chosen = (values[cast] == NO).astype(np.int64)
+    return Answers(
+        votes.texts[cast], votes.annotators[cast], chosen, votes.text_count, votes.annotator_count, 2
+    )
+
+
+def chosen_answers(votes: Votes, columns: Sequence[int]) -> Answers:
+    """The votes on a choose_one question, whose options stand in these columns: rows with exactly one yes among them."""
+    said = votes.values[:, list(columns)] == YES
+    cast = said.sum(axis=1) == 1
+    return Answers(
+        votes.texts[cast],
+        votes.annotators[cast],
+        np.argmax(said[cast], axis=1).astype(np.int64),
+        votes.text_count,
+        votes.annotator_count,
+        len(columns),
+    )
 
 
 def counts(votes: Votes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from models.audit.annotators.agreement import agreement, cohen
+from models.audit.annotators.agreement import agreement, agreement_on, cohen
+from models.audit.annotators.answers import answer_consensus
 from models.audit.annotators.consensus import dawid_skene
 from models.audit.annotators.overlap import overlap
 from models.audit.annotators.quality import Right, hierarchy, right_votes
-from models.audit.annotators.votes import Votes, majority
+from models.audit.annotators.votes import Answers, Votes, chosen_answers, majority, yes_no_answers
 from models.training.logistic import sigmoid
 
 TEXTS, ANNOTATORS = 1200, 8
@@ -149,3 +150,75 @@ def test_what_never_varies_has_no_coefficient():
     found = agreement(votes, 0, draws=20)
     assert np.isnan([found.fleiss.value, found.alpha.value]).all()
     assert np.isnan(cohen(np.array([0.0, 0, 0, 9])))
+
+
+ROLES = np.array([0.5, 0.3, 0.15, 0.05])
+DIAGONAL = np.array([0.95, 0.85, 0.8, 0.6, 0.55])
+
+
+def roles(seed=0, texts=1500, each=3):
+    """Four answers, five annotators; the last two take answer 2 for answer 1 half of the time."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(4, texts, p=ROLES)
+    confusion = np.array([np.eye(4) * d + (1 - np.eye(4)) * (1 - d) / 3 for d in DIAGONAL])
+    confusion[3:, 2] = [0.05, 0.5, 0.4, 0.05]
+    who = np.concatenate([rng.choice(5, each, replace=False) for _ in range(texts)])
+    of = np.repeat(np.arange(texts), each)
+    chosen = np.array([rng.choice(4, p=confusion[a, truth[t]]) for a, t in zip(who, of, strict=True)])
+    model = np.exp(1.2 * (truth[:, None] == np.arange(4)) + rng.standard_normal((texts, 4)))
+    return truth, confusion, Answers(of, who, chosen, texts, 5, 4), model / model.sum(axis=1, keepdims=True)
+
+
+def plurality(answers):
+    counts = answers.counts()
+    best = counts.max(axis=1, keepdims=True)
+    return np.where((counts == best).sum(axis=1) == 1, counts.argmax(axis=1), -1)
+
+
+def test_answers_out_of_several_are_settled_by_how_people_confuse_them():
+    truth, confusion, answers, model = roles()
+    alone, beside = answer_consensus(answers), answer_consensus(answers, model)
+    right = [(c == truth).mean() for c in (plurality(answers), alone.chosen(), beside.chosen())]
+    assert right[0] + 0.03 < right[1] < right[2]
+    assert alone.confusion[:, :2] == pytest.approx(confusion[:, :2], abs=0.1)  # 3 is rare
+    assert alone.confusion[4, 2, 1] > 0.35
+    assert 0.3 < beside.model_slope <= 1
+    np.testing.assert_array_equal(answer_consensus(answers).probability, alone.probability)
+    noise = np.random.default_rng(1).dirichlet(np.ones(4), len(truth))
+    assert answer_consensus(answers, noise).model_slope < 0.2
+
+
+def test_two_answers_are_the_case_of_yes_and_no(people, consensus):
+    _, votes, said = people
+    answers = yes_no_answers(votes, 1)
+    found = answer_consensus(answers)
+    assert found.probability[:, 0] == pytest.approx(consensus.probability[:, 1], abs=0.02, nan_ok=True)
+    beside = answer_consensus(answers, np.column_stack([said[:, 1], 1 - said[:, 1]]))
+    assert (beside.chosen() == np.where(dawid_skene(votes, said).labels()[:, 1] == 1, 0, 1)).mean() > 0.98
+
+
+def test_without_votes_or_with_nothing_to_tell_them_apart_no_answer_is_chosen():
+    answers = Answers(np.array([0, 0]), np.array([0, 1]), np.array([0, 1]), 2, 2, 2)
+    found = answer_consensus(answers)
+    assert found.chosen().tolist() == [-1, -1]
+    assert np.isnan(found.probability[1]).all()
+
+
+def test_agreement_on_a_question_with_several_answers_is_that_of_the_libraries():
+    _, _, answers, _ = roles()
+    found = agreement_on(answers, draws=100)
+    table = np.full((5, answers.text_count), np.nan)
+    table[answers.annotators, answers.texts] = answers.chosen
+    assert found.alpha.value == pytest.approx(krippendorff.alpha(table, level_of_measurement="nominal"))
+    pair = found.pairs[3]
+    both = np.isfinite(table[pair.first]) & np.isfinite(table[pair.second])
+    assert pair.kappa.texts == both.sum()
+    assert pair.kappa.value == pytest.approx(
+        cohen_kappa_score(table[pair.first, both], table[pair.second, both])
+    )
+
+
+def test_a_chosen_answer_is_one_yes_among_the_question_s_options():
+    values = np.array([[0, 1, 0], [2, 2, 2], [1, 1, 0], [-1, -1, -1]], dtype=np.int8)
+    found = chosen_answers(Votes(np.arange(4), np.zeros(4, dtype=np.int64), values, 4, 1), [0, 1, 2])
+    assert (found.texts.tolist(), found.chosen.tolist()) == ([0], [1])
