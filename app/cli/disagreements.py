@@ -26,6 +26,9 @@ def disagreements(
     top: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     state: Annotated[str, typer.Option(help="open, settled, claimed or all.")] = "open",
     option: Annotated[str | None, typer.Option(help="Only this option.")] = None,
+    order_by: Annotated[
+        str | None, typer.Option(help="Another score than the ranking's own, such as knn.")
+    ] = None,
     blind: Annotated[
         bool,
         typer.Option(
@@ -39,6 +42,8 @@ def disagreements(
     query: dict[str, Any] = {"corpus": corpus, "state": state, "blind": blind}
     if option is not None:
         query["option"] = option
+    if order_by is not None:
+        query["order_by"] = order_by
     with connect() as client:
         items = list(_items(client, query, top))
     if as_json:

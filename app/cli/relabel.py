@@ -26,11 +26,13 @@ def register(app: typer.Typer) -> None:
 def relabel(
     corpus: Annotated[str, typer.Option(help="The corpus's name or id.")],
     adapter: Annotated[str | None, typer.Option(help="Adapter id; default: the promoted one.")] = None,
+    decoys: Annotated[float, typer.Option(help="Share of the queue that nothing flags, such as 0.1.")] = 0.0,
     follow: Annotated[bool, typer.Option(help="Wait for the end, with progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the job as JSON.")] = False,
 ) -> None:
     """Read every text of a corpus with models that have not seen it, and rank the labels by suspicion."""
-    body = {"corpus": corpus} | ({"adapter": adapter} if adapter else {})
+    body: dict[str, Any] = {"corpus": corpus} | ({"adapter": adapter} if adapter else {})
+    body |= {"decoys": decoys} if decoys else {}
     with connect() as client:
         accepted = call(client, "POST", "/relabel-jobs", json=body)
         job: dict[str, Any] = accepted.json()

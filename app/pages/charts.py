@@ -136,6 +136,26 @@ def search_chart(trials: Sequence[tuple[int, float, bool]], label: str) -> Marku
     return _framed([*_axes("trial", "score", [(n / last, str(n)) for n in numbers], ticks), *parts], label)
 
 
+def area_chart(
+    points: Sequence[tuple[float, float, float, float]], across: str, up: str, label: str
+) -> Markup:
+    """A line that rises, in the band between its low and high ends.
+
+    Args:
+        points: (place, low, value, high) by growing place, from 0 up.
+        across: name of the places.
+        up: name of the values.
+        label: what a screen reader says.
+    """
+    right, top = max(point[0] for point in points) or 1.0, max(point[3] for point in points) or 1.0
+    ends = [(place / right, low / top) for place, low, _, _ in points]
+    ends += [(place / right, high / top) for place, _, _, high in reversed(points)]
+    band = " ".join(f"{_x(a):.1f},{_y(u):.1f}" for a, u in ends)
+    ticks = [[(step / 4, f"{most * step / 4:,.0f}") for step in range(5)] for most in (right, top)]
+    line = _line([(place / right, value / top) for place, _, value, _ in points], "a", up)
+    return _framed([*_axes(across, up, *ticks), f'<polygon class="band" points="{band}"/>', line], label)
+
+
 def interval_chart(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
     """A line per row from the low to the high end of its interval, a dot at the value and a mark at what it is compared with.
 

@@ -18,11 +18,12 @@ _CORPORA = text(
         (SELECT count(*) FROM texts t WHERE t.corpus_id = c.id) AS texts,
         (SELECT count(*) FROM options o WHERE o.corpus_id = c.id AND NOT o.retired) AS options,
         (SELECT count(*) FROM annotators n WHERE n.corpus_id = c.id) AS annotators,
-        (SELECT count(*) FROM disagreements d WHERE d.ranking_id = k.id AND EXISTS (
+        (SELECT count(*) FROM disagreements d WHERE d.ranking_id = k.id AND d.reason <> 'finding' AND EXISTS (
             SELECT FROM reviews r WHERE r.text_id = d.text_id AND r.question_id = d.question_id
             AND r.option_id IS NOT DISTINCT FROM d.option_id AND r.undoes IS NULL
             AND NOT EXISTS (SELECT FROM reviews u WHERE u.undoes = r.id))) AS decided,
-        k.id AS ranking_id, k.created_at AS ranked_at, k.flagged_cells, k.audited_cells, u.id AS run_id, u.not_audited,
+        k.id AS ranking_id, k.created_at AS ranked_at, k.flagged_cells + k.decoy_cells AS queued, k.audited_cells,
+        EXISTS (SELECT FROM findings f WHERE f.ranking_id = k.id) AS has_findings, u.id AS run_id, u.not_audited,
         a.id AS adapter_id, a.name AS adapter_name, EXISTS (SELECT FROM samples s WHERE s.corpus_id = c.id) AS sampled,
         (SELECT e.job_id FROM estimates e WHERE e.corpus_id = c.id ORDER BY e.created_at DESC, e.job_id DESC LIMIT 1) AS estimates_id
     FROM corpora c

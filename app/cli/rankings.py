@@ -1,0 +1,117 @@
+"""`remand rankings …`: rankings of a corpus, judging its labels again, and what reviewing the top K would find."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import httpx
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Rankings of labels by suspicion.", no_args_is_help=True)
+    group.command("list")(rankings)
+    group.command("refit")(refit)
+    group.command("budget")(budget)
+    app.add_typer(group, name="rankings")
+
+
+def rankings(
+    corpus: Annotated[str, typer.Argument(help="The corpus's name or id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List the newest rankings of a corpus."""
+    from app.cli.client import call, connect
+
+    with connect() as client:
+        items = call(client, "GET", "/rankings", params={"corpus": corpus}).json()["items"]
+    for item in items:
+        if as_json:
+            typer.echo(json.dumps(item, ensure_ascii=False))
+            continue
+        decoys = f" and {item['decoy_cells']:,} decoys" if item["decoy_cells"] else ""
+        typer.echo(
+            f"{item['id']}  {item['created_at'][:16].replace('T', ' ')}  {item['method']}: "
+            f"{item['flagged_cells']:,} flagged{decoys} of {item['audited_cells']:,}, "
+            f"{'calibrated' if item['calibrated'] else 'not calibrated'}"
+        )
+
+
+def refit(
+    corpus: Annotated[str, typer.Argument(help="The corpus's name or id.")],
+    run: Annotated[str | None, typer.Option(help="A relabel run; default: the newest.")] = None,
+    score: Annotated[str | None, typer.Option(help="The score that orders it; default: the best there is.")] = None,
+    decoys: Annotated[float, typer.Option(help="Share of the queue that nothing flags, such as 0.1.")] = 0.0,
+    rate: Annotated[
+        float | None,
+        typer.Option("--max-false-discovery-rate", help="Flag so that at most this share is expected to be right."),
+    ] = None,
+) -> None:  # fmt: skip
+    """Judge a run's labels again, with the decisions made since; no text is read."""
+    from app.cli.client import call, connect
+
+    wishes = {
+        "run": run,
+        "score": score,
+        "decoys": decoys or None,
+        "max_false_discovery_rate": rate,
+    }
+    body = {"corpus": corpus} | {name: value for name, value in wishes.items() if value is not None}
+    with connect() as client:
+        job = call(client, "POST", "/rankings", json=body).json()
+        result = _followed(client, job["links"]["events"])
+    for line in words(result, corpus):
+        typer.echo(line)
+
+
+def words(result: dict[str, Any], corpus: str) -> list[str]:
+    """A finished rank job in words, line by line."""
+    decoys = f", with {result['decoy_cells']:,} decoys among them" if result["decoy_cells"] else ""
+    found = result["findings"]
+    return [
+        f"Ranking {result['ranking']}, by {result['method']}: {result['flagged_cells']:,} labels to look at of {result['audited_cells']:,}{decoys}.",
+        f"{result['settled_cells']:,} settled ones left alone. {found['violations']:,} broken dependencies, {found['conflicts']:,} conflicting duplicates.",
+        f"Budget: remand rankings budget {corpus}"
+        if result["calibrated"]
+        else "Not calibrated: suspicion orders, and is no probability.",
+    ]
+
+
+def budget(
+    corpus: Annotated[str, typer.Argument(help="The corpus's name or id.")],
+    ranking: Annotated[str | None, typer.Option(help="A ranking (rnk_…); default: the newest.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole curve as JSON.")] = False,
+) -> None:
+    """Review the top K, find about N: the curve, once an audit sample calibrates suspicion."""
+    from app.cli.client import call, connect, fail
+
+    with connect() as client:
+        if ranking is None:
+            items = call(client, "GET", "/rankings", params={"corpus": corpus, "limit": 1}).json()["items"]
+            if not items:
+                fail(f"{corpus} has no ranking yet: remand relabel --corpus {corpus}")
+            ranking = items[0]["id"]
+        found = call(client, "GET", f"/rankings/{ranking}/budget").json()
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for point in found["points"][::5]:
+        typer.echo(
+            f"review {point['reviewed']:>9,}, find about {point['found']:>9,.0f} (95 %: {point['low']:,.0f} to {point['high']:,.0f})"
+        )
+
+
+def _followed(client: httpx.Client, events: str) -> dict[str, Any]:
+    """Wait for the job with its stages shown; its result, or exit status 1 with the reason."""
+    from app.cli.following import JobDisplay, job_events
+
+    with JobDisplay("ranking") as display:
+        last = display.show(job_events(client, events))
+    kind, data = last or ("failed", {})
+    if kind != "succeeded":
+        raise typer.Exit(1)
+    return data
