@@ -25,7 +25,6 @@ from models.audit.evidence import Annotations, Evidence
 from models.audit.findings import conflicts, content_codes, near_contents, violations
 from models.audit.learned import Decided, learned_shifts, reordered
 from models.audit.neighbours import similar_texts
-from models.audit.probe import probe_logits
 from models.audit.sample.calibration import Calibration, calibrate
 from models.audit.sample.flags import budget_curve, flags_by_rate
 from models.audit.suspicion import score
@@ -99,12 +98,8 @@ def _scores(clock: Clock, texts: int, options: int, threads: int, seed: int) -> 
     )
     with threadpool_limits(threads, user_api="blas"):
         similar = clock("similar texts", lambda: similar_texts(embeddings, labels, groups, signed))
-    probe = clock(
-        "probe",
-        lambda: probe_logits(embeddings, labels, groups, [str(row) for row in range(texts)], signed),
-    )
     evidence = Evidence(
-        probabilities, labels, scheme, groups, order=list(range(texts)), similar=similar, probe_logits=probe,
+        probabilities, labels, scheme, groups, order=list(range(texts)), similar=similar,
         annotations=Annotations(np.arange(texts, dtype=np.int64), people, labels),
     )  # fmt: skip
     found = clock("score again", lambda: score(evidence, threads=threads))

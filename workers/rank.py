@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from sqlalchemy import select
 
-from app.corpora.codebook import load_codebook
 from app.corpora.snapshots import freeze, read_snapshot
 from app.db.session import WriteSession, reading
 from app.db.tables import LabelSnapshot, RelabelRun
@@ -72,11 +71,10 @@ def _kept(job: JobContext, found: Run) -> Kept:
     with reading() as session:
         row = session.get_one(RelabelRun, found.id)
         evidence, embedded = row.evidence_blob, row.embeddings_blob
-        codebook = load_codebook(session, found.corpus_id)
     if evidence is not None:
         return Kept.read(job.blobs.path(evidence))
     embeddings = None if embedded is None else np.load(job.blobs.path(embedded), allow_pickle=False)
-    kept = gather(found, codebook, embeddings, signed_texts(job, found))
+    kept = gather(found, embeddings, signed_texts(job, found))
     blob = job.blobs.put_bytes(kept.to_bytes())
     job.transaction(
         lambda session: keep_blobs(job, session, session.get_one(RelabelRun, found.id), {"evidence": blob})

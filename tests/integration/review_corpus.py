@@ -177,8 +177,8 @@ def annotate(
     session.flush()
 
 
-def add_ranking(session: WriteSession, built: Built, cells: list[dict[str, Any]]) -> str:
-    """A finished run with a ranking of the given cells, in order.
+def add_ranking(session: WriteSession, built: Built, cells: list[dict[str, Any]], **columns: Any) -> str:
+    """A finished run with a ranking of the given cells, in order; `columns` of the ranking.
 
     Each cell: text, question, option (or None), human, model, probability, suspicion. Probabilities of every text are 0.1, 0.2, … by option.
     """
@@ -246,6 +246,7 @@ def add_ranking(session: WriteSession, built: Built, cells: list[dict[str, Any]]
         cells=CELLS,
         audited_cells=3 * len(built.texts),
         flagged_cells=len(cells),
+        **columns,
     )
     session.add(ranking)
     session.flush()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.blobs import sync_path
 from app.settings import Settings
 from app.training.base_models import catalog_document
 from models.adapters.load import LoadedAdapter, load_adapter
@@ -173,7 +174,9 @@ def _in_chunks(
             temporary = path.with_suffix(".partial")
             with temporary.open("wb") as file:
                 np.save(file, part)
+            sync_path(temporary)
             temporary.replace(path)
+            sync_path(context.work_dir)  # the checkpoint says that these rows are kept
             context.save_checkpoint({"snapshot_id": scope.snapshot_id, "stage": label, "rows": of.stop})
         found[of] = np.load(path, allow_pickle=False)
         context.progress(stage=f"reading: {label}", done=of.stop, total=len(rows))

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.corpora.codebook import Codebook, load_codebook
-from app.db.session import reading
 from app.settings import get_settings
 from workers.job_context import JobContext, JobStopped
 from workers.neighbours import Surroundings
@@ -55,18 +53,13 @@ def run(job: JobContext) -> None:
     with stages.stage("score"):
         wishes = Wishes.of(job.params)
         job.progress(stage="scoring", done=0, total=1)
-        kept = gather(found, _codebook(found), embeddings.all, signed)
+        kept = gather(found, embeddings.all, signed)
         scored = score_run(found, kept, found.texts.values, wishes, around)
         blobs = {"evidence": job.blobs.put_bytes(kept.to_bytes())}
         if embeddings.all is not None:
             blobs["embeddings"] = job.blobs.put_bytes(embeddings.to_bytes())
         job.progress(stage="scoring", done=1, total=1)  # stored with the result, at the latest
     write_ranking(job, found, scored, blobs, wishes.decoys, stages.seconds)
-
-
-def _codebook(run: Run) -> Codebook:
-    with reading() as session:
-        return load_codebook(session, run.corpus_id)
 
 
 async def _predict(

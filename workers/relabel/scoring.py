@@ -24,7 +24,6 @@ from models.audit.sample.calibration import Calibration, NotCalibrated
 from models.audit.sample.flags import DISCOVERY_RATE, flags_by_rate
 from models.audit.suspicion import Evidence, score
 from models.scheme import Labels, Scheme
-from models.training.logistic import logit
 from workers.job_context import JobFailed
 from workers.neighbours import Surroundings
 from workers.relabel.calibrating import Audited, audited_cells, calibrated
@@ -202,23 +201,12 @@ def _scores(run: Run, kept: Kept, basis: _Basis, labels: Labels) -> _Found:
         groups=run.texts.groups,
         order=run.texts.ordinals.tolist(),
         similar=kept.similar,
-        probe_logits=_probe(run, kept, basis.scheme, probabilities),
         annotations=basis.annotations,
     )
     # Many small fits: threads of BLAS wait for each other longer than they compute (206 s against 12 s on a busy machine).
     with threadpool_limits(1):
         found = score(evidence, threads=min(THREADS, len(os.sched_getaffinity(0))))
     return _Found(found.every or {found.method: found.scores}, found.method, found.parameters)
-
-
-def _probe(
-    run: Run, kept: Kept, scheme: Scheme, probabilities: NDArray[np.float32]
-) -> NDArray[np.float32] | None:
-    """The probe's logits in the scheme's columns; where it has none, the model's own, so that it says nothing of its own."""
-    if kept.probe is None:
-        return None
-    ours = kept.probe[:, [run.option_keys.index(key) for key in scheme.option_keys]]
-    return np.where(np.isfinite(ours), ours, logit(probabilities, 1e-3)).astype(np.float32)
 
 
 def _learned(
