@@ -87,6 +87,11 @@ class _Option:
     no_by_text: csr_matrix
     voted: NDArray[np.bool_]
     """bool (texts,)."""
+    shared: NDArray[np.bool_]
+    """bool (texts,): two votes or more. A single vote cannot tell rarely missed from often missed; counted in, it would confirm
+    whatever is believed, and rare options drift away."""
+    share: float
+    """Of yes among the votes."""
 
     @staticmethod
     def of(votes: Votes, option: int) -> _Option:
@@ -99,22 +104,29 @@ class _Option:
             sums.append(csr_matrix((np.ones(int(rows.sum())), places), shape=shape))
         yes, no = sums
         yes_by_text, no_by_text = csr_matrix(yes.T), csr_matrix(no.T)
-        voted = np.diff(yes_by_text.indptr) + np.diff(no_by_text.indptr) > 0
-        return _Option(yes, no, yes_by_text, no_by_text, np.asarray(voted))
+        counted = np.diff(yes_by_text.indptr) + np.diff(no_by_text.indptr)
+        share = yes.sum() / max(1, counted.sum())
+        return _Option(yes, no, yes_by_text, no_by_text, counted > 0, counted > 1, float(share))
 
     def majority(self) -> Vector:
-        """Shares of yes to begin with, drawn a little to one half: float64 (texts,)."""
+        """Shares of yes to begin with, drawn a little to that of all votes: float64 (texts,)."""
         yes, no = np.diff(self.yes_by_text.indptr), np.diff(self.no_by_text.indptr)
-        return np.asarray(np.where(self.voted, (yes + 0.5) / (yes + no + 1), 0.5))
+        return np.asarray(np.where(self.voted, (yes + self.share) / (yes + no + 1), 0.5))
 
     def prevalence(self, said: Vector) -> float:
         """Mean probability over texts with votes, one text of each value added."""
         return float((said[self.voted].sum() + 1) / (self.voted.sum() + 2))
 
     def rates(self, said: Vector) -> tuple[Vector, Vector]:
-        """Sensitivity and specificity of every annotator: float64 (annotators,) each."""
-        sensitivity = _shrunk(self.yes @ said, self.no @ said)
-        specificity = _shrunk(self.no @ (1 - said), self.yes @ (1 - said))
+        """Sensitivity and specificity of every annotator: float64 (annotators,) each.
+
+        They start where as many yes votes are wrong as yes are missed: the share of yes is that of the votes then.
+        """
+        truth = np.where(self.shared, said, 0.0)
+        other = np.where(self.shared, 1.0 - said, 0.0)
+        wrong_yes = (1 - START) * min(1.0, self.share / max(1 - self.share, _EDGE))
+        sensitivity = _shrunk(self.yes @ truth, self.no @ truth, START)
+        specificity = _shrunk(self.no @ other, self.yes @ other, 1 - wrong_yes)
         return np.maximum(sensitivity, 1 - specificity + _EDGE), specificity
 
     def odds(self, rates: tuple[Vector, Vector]) -> Vector:
@@ -143,7 +155,7 @@ def _fit(option: _Option, odds: Vector | None) -> _Fit:
             start = logit(option.prevalence(said), 1e-4)
         else:
             if step % _FLATTEN_EVERY == 1:
-                line = _flattened(odds[option.voted], said[option.voted])
+                line = _flattened(odds[option.shared], said[option.shared])
             start = line[0] + line[1] * odds
         after = np.asarray(sigmoid(start + option.odds(rates)))
         moved = float(np.abs(after - said)[option.voted].max(initial=0.0))
@@ -153,8 +165,8 @@ def _fit(option: _Option, odds: Vector | None) -> _Fit:
     return _Fit(np.asarray(np.where(option.voted, said, np.nan)), rates, line, step)
 
 
-def _shrunk(hits: Vector, misses: Vector) -> Vector:
-    pooled = (hits.sum() + POOLED * START) / (hits.sum() + misses.sum() + POOLED)
+def _shrunk(hits: Vector, misses: Vector, start: float) -> Vector:
+    pooled = (hits.sum() + POOLED * start) / (hits.sum() + misses.sum() + POOLED)
     return np.asarray(np.clip((hits + OWN * pooled) / (hits + misses + OWN), _EDGE, 1 - _EDGE))
 
 
@@ -177,5 +189,5 @@ def _flattened(odds: Vector, said: Vector) -> Vector:
     if len(odds) < 2:
         return prior
     design = np.column_stack([np.ones(len(odds)), odds])
-    found = fit_logistic(design, said, prior, np.array([0.1, 4.0]))
+    found = fit_logistic(design, said, prior, np.array([1.0, 4.0]))
     return np.array([found[0], np.clip(found[1], 0.0, 1.0)])
