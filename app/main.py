@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.adapters import evidence_routes
 from app.adapters import routes as adapters
+from app.annotators import routes as annotators
 from app.audits import routes as audits
 from app.corpora import import_routes as imports
 from app.corpora import routes as corpora
@@ -47,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     adapters.router,
     evidence_routes.router,
     evaluations.router,
+    annotators.router,
     estimates.router,
     relabelling.router,
     review.router,

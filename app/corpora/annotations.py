@@ -46,7 +46,13 @@ def load_annotations(
         some: `text_ids` is a small part of the corpus: ask for these only.
     """
     parameters = {"corpus": corpus_id, "texts": text_ids.tolist() if some else None}
-    frame = copy_frame(session, _SELECT, parameters, _COLUMNS)
+    return by_question(copy_frame(session, _SELECT, parameters, _COLUMNS), codebook, text_ids)
+
+
+def by_question(
+    frame: pl.DataFrame, codebook: Codebook, text_ids: NDArray[np.int64]
+) -> dict[str, Annotations]:
+    """Rows of annotations, oldest first, by question key."""
     order = np.argsort(text_ids)
     found: dict[str, Annotations] = {}
     if not len(text_ids):

@@ -1,0 +1,73 @@
+"""SQL of annotators: which codebook versions there are, and the annotations of one of them under filters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, LiteralString
+
+import polars as pl
+from sqlalchemy import text
+
+from app.corpora.annotations import copy_frame
+from app.corpora.rules import codebook_ranks
+from app.db.session import AnySession
+
+_VERSIONS = text(
+    """SELECT a.codebook_version AS name, count(*) AS annotations, count(DISTINCT a.text_id) AS texts,
+        count(DISTINCT a.annotator_id) AS annotators
+    FROM annotations a JOIN texts t ON t.id = a.text_id WHERE t.corpus_id = :corpus GROUP BY a.codebook_version"""
+)
+_NAMES = text("SELECT id, name FROM annotators WHERE corpus_id = :corpus ORDER BY name")
+# Reviews are no annotations: they are in another table and never come here.
+_ROWS: LiteralString = """
+    COPY (
+        SELECT a.text_id, a.question_id, a.annotator_id, a.codebook_version, array_to_string(a.values, '', '.')
+        FROM annotations a JOIN texts t ON t.id = a.text_id
+        WHERE t.corpus_id = %(corpus)s AND a.codebook_version = %(version)s
+          AND (%(team)s::text IS NULL OR a.team = %(team)s)
+          AND (%(since)s::timestamptz IS NULL OR a.annotated_at >= %(since)s)
+          AND (%(until)s::timestamptz IS NULL OR a.annotated_at < %(until)s)
+          AND NOT EXISTS (SELECT 1 FROM jsonb_each_text(%(metadata)s::jsonb) f WHERE t.metadata ->> f.key IS DISTINCT FROM f.value)
+          AND NOT EXISTS (SELECT 1 FROM jsonb_each_text(%(groups)s::jsonb) f WHERE t.groups ->> f.key IS DISTINCT FROM f.value)
+        ORDER BY a.annotated_at NULLS FIRST, a.id
+    ) TO STDOUT (FORMAT csv)
+"""
+_COLUMNS = {
+    "text_id": pl.Int64(),
+    "question_id": pl.Int64(),
+    "annotator_id": pl.Int64(),
+    "codebook_version": pl.String(),
+    "values": pl.String(),
+}
+
+
+def codebook_versions(session: AnySession, corpus_id: str) -> list[dict[str, Any]]:
+    """Codebook versions that annotations name, the newest first, with how much was given under each."""
+    rows = [dict(row) for row in session.execute(_VERSIONS, {"corpus": corpus_id}).mappings()]
+    ranks = codebook_ranks(row["name"] for row in rows)
+    return sorted(rows, key=lambda row: -ranks[row["name"]])
+
+
+def annotator_names(session: AnySession, corpus_id: str) -> dict[int, str]:
+    """Names by id, in the order of names."""
+    return {row.id: row.name for row in session.execute(_NAMES, {"corpus": corpus_id})}
+
+
+def annotations_under(
+    session: AnySession,
+    corpus_id: str,
+    version: str,
+    team: str | None,
+    period: tuple[datetime | None, datetime | None],
+    filters: Mapping[str, Mapping[str, str]],
+) -> pl.DataFrame:
+    """Annotations given under a codebook version, oldest first. filters: `metadata` and `groups`, whose pairs must all hold."""
+    since, until = period
+    parameters = {
+        "corpus": corpus_id, "version": version, "team": team, "since": since, "until": until,
+        "metadata": json.dumps(filters["metadata"]), "groups": json.dumps(filters["groups"]),
+    }  # fmt: skip
+    frame = copy_frame(session, _ROWS, parameters, _COLUMNS)
+    return frame.with_columns(pl.col("codebook_version").fill_null(""))

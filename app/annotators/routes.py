@@ -1,0 +1,77 @@
+"""GET /corpora/{id}/agreement."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+
+from app.annotators.queries import annotations_under, annotator_names, codebook_versions
+from app.annotators.rules import agreement_document
+from app.annotators.schemas import AgreementAnswer
+from app.corpora.annotations import by_question
+from app.corpora.codebook import load_codebook
+from app.corpora.queries import corpus_for
+from app.corpora.routes import CorpusRef
+from app.corpora.rules import counting
+from app.corpora.schemas import Filters
+from app.corpora.text_queries import pairs
+from app.http.database import ReadDB
+from app.http.documented import problems
+from app.http.problems import Invalid
+from app.http.schemas import RequestModel
+from app.http.security import Reader
+
+router = APIRouter(prefix="/corpora/{corpus_id}", tags=["annotators"])
+
+
+class AgreementQuery(RequestModel):
+    """Whose values on which texts."""
+
+    codebook_version: str | None = Query(None, max_length=200, description="Default: the newest.")
+    team: str | None = Query(None, max_length=200, description="Only values given by this team.")
+    since: AwareDatetime | None = Query(None, description="Only values annotated at or after this time.")
+    until: AwareDatetime | None = Query(None, description="Only values annotated before this time.")
+    metadata: Filters = Query(default_factory=list)
+    group: Filters = Query(default_factory=list)
+
+
+@router.get("/agreement", summary="How far annotators agree", responses=problems(404, 409, 422))
+def agreement(
+    corpus_id: CorpusRef, asked: Annotated[AgreementQuery, Query()], caller: Reader, db: ReadDB
+) -> AgreementAnswer:
+    """Krippendorff's alpha, Fleiss' kappa and Cohen's kappa by pair for every option, with intervals by text.
+
+    Values of one codebook version only; reviews never enter. Below 50 shared texts, or where nothing connects two groups of
+    annotators, there is no number but the reason.
+    """
+    corpus = corpus_for(db, corpus_id, caller)
+    codebook = load_codebook(db, corpus.id)
+    versions = codebook_versions(db, corpus.id)
+    version = _version([row["name"] for row in versions], asked.codebook_version)
+    filters = {"metadata": pairs(asked.metadata, "metadata"), "groups": pairs(asked.group, "group")}
+    period: tuple[datetime | None, datetime | None] = (asked.since, asked.until)
+    frame = annotations_under(db, corpus.id, version or "", asked.team, period, filters)
+    given = counting(
+        codebook.scheme, by_question(frame, codebook, frame["text_id"].unique().sort().to_numpy())
+    )
+    document = agreement_document(codebook.scheme, given, annotator_names(db, corpus.id))
+    return AgreementAnswer.model_validate(
+        {"corpus_id": corpus.id, "codebook_version": version, "codebook_versions": versions, **document}
+    )
+
+
+def _version(known: list[str], wanted: str | None) -> str | None:
+    """The version asked for or the newest; Invalid, naming those there are, for one that no annotation names."""
+    if wanted is None:
+        return known[0] if known else None
+    if wanted not in known:
+        there = ", ".join(repr(name) for name in known) or "none"
+        raise Invalid(
+            f"No annotation names the codebook version {wanted[:60]!r}; there are: {there}.",
+            field="codebook_version",
+            slug="unknown-codebook-version",
+        )
+    return wanted
