@@ -140,6 +140,16 @@ def stopping_cost(plan: StoppingPlan, number: int, remainder: int, size: int) ->
     )
 
 
+def planned_cost(remainder: int, at_most: int, looks: int, alpha: float) -> StoppingCost:
+    """The cost of the first look of a plan over so many texts, if it reads just what no error needs.
+
+    Raises:
+        ValueError: it cannot be declared.
+    """
+    plan = StoppingPlan(at_most, looks, alpha)
+    return stopping_cost(plan, 1, remainder, reads_needed(remainder, plan) or remainder)
+
+
 def _certifiable(
     option: str, value: str, labels: Mask, inclusion: NDArray[np.float64], certify: float
 ) -> Certifiable:

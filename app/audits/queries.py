@@ -53,6 +53,12 @@ _SKIP_UNREAD = text(
 )
 
 
+_DRAWN = text(
+    """SELECT s.text_id FROM audit_sample_texts s JOIN audit_samples a ON a.id = s.audit_sample_id
+    WHERE a.id = :sample AND a.corpus_id = :corpus"""
+)
+
+
 def find_audit_sample(
     session: AnySession, reference: str, caller: Principal, *, lock: bool = False
 ) -> AuditSample:
@@ -147,3 +153,8 @@ def plan_samples(session: AnySession, plan_id: str) -> Sequence[AuditSample]:
     return session.scalars(
         select(AuditSample).where(AuditSample.plan_id == plan_id).order_by(AuditSample.look)
     ).all()
+
+
+def audited_texts(session: AnySession, corpus_id: str, sample_id: str) -> list[int]:
+    """Text ids of a corpus's audit sample; empty when it has no such sample."""
+    return list(session.scalars(_DRAWN, {"sample": sample_id, "corpus": corpus_id}))

@@ -24,10 +24,10 @@ def share(value: float) -> str:
     return f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
 
 
-def span(estimate: ErrorEstimate) -> str:
-    """`1,834 (0.7 %), 95 % interval 1,200 to 2,600`."""
+def span(estimate: ErrorEstimate, what: str) -> str:
+    """`1,834 of 261,000 labels (0.7 %) are wrong, 95 % interval 1,200 to 2,600 (0.46 % to 1 %)`."""
     return (
-        f"{estimate.total:,.0f} of {estimate.labels:,} ({share(estimate.share)}), 95 % interval "
+        f"{estimate.total:,.0f} of {estimate.labels:,} {what} ({share(estimate.share)}) are wrong, 95 % interval "
         f"{estimate.low:,.0f} to {estimate.high:,.0f} ({share(estimate.share_low)} to {share(estimate.share_high)})"
     )
 
@@ -79,7 +79,7 @@ def _totals(result: AuditResult) -> list[str]:
             first,
             f"{where}: no error was found, which leaves up to {labels.high:,.0f} of {labels.labels:,} labels wrong ({share(labels.share_high)}; 95 %).",
         ]
-    return [first, f"{where} an estimated {span(labels)} labels are wrong; texts with a wrong label: {span(texts)}."]  # fmt: skip
+    return [first, f"{where}, an estimated {span(labels, 'labels')}. At least one is in an estimated {texts.total:,.0f} of {texts.labels:,} texts, {texts.low:,.0f} to {texts.high:,.0f}."]  # fmt: skip
 
 
 def _limits(result: AuditResult) -> list[str]:

@@ -156,15 +156,18 @@ def area_chart(
     return _framed([*_axes(across, up, *ticks), f'<polygon class="band" points="{band}"/>', line], label)
 
 
-def interval_chart(rows: Sequence[Mapping[str, Any]], label: str) -> Markup:
+def interval_chart(
+    rows: Sequence[Mapping[str, Any]], label: str, ticks: Sequence[float] | None = None
+) -> Markup:
     """A line per row from the low to the high end of its interval, a dot at the value and a mark at what it is compared with.
 
     Args:
         rows: {key, value, interval or None, mark or None}; from 0 to 1, or differences.
         label: what a screen reader says.
+        ticks: rising values of the axis, its ends among them; None: round ones, 0 to 1 for shares.
     """
     found = [row for row in rows if row.get("value") is not None]
-    ticks = _round_ticks(found)
+    ticks = _round_ticks(found) if ticks is None else ticks
     low, high = ticks[0], ticks[-1]
     height = _ROW_TOP + _ROW * len(found) + 8
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from app.audits.queries import audited_texts
 from app.corpora.text_queries import get_sample
 from app.db.session import AnySession
 from app.http.problems import Invalid
@@ -42,6 +43,15 @@ def selection_for(
                 f"The corpus has no sample {request.sample!r}.", field="/sample", slug="unknown-sample"
             )
         among &= np.isin(text_ids, sample.text_ids)
+    for place, reference in enumerate(request.exclude_audit_samples):
+        drawn = audited_texts(session, corpus_id, reference)
+        if not drawn:
+            raise Invalid(
+                f"The corpus has no audit sample {reference!r}.",
+                field=f"/exclude_audit_samples/{place}",
+                slug="unknown-audit-sample",
+            )
+        among &= ~np.isin(text_ids, drawn)
     selection = select(
         scheme,
         values,

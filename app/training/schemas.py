@@ -125,6 +125,11 @@ class TrainJobRequest(RequestModel):
         description="Only texts of this recorded sample (smp_…); or a sample to draw within each fold's training part, while all held-out "
         "texts are still read and scored.",
     )
+    exclude_audit_samples: list[Annotated[str, StringConstraints(max_length=100)]] = Field(
+        default_factory=list,
+        max_length=100,
+        description="No texts of these audit samples (aud_…), so that they stay a yardstick that no model has trained on.",
+    )
     limit: int | None = Field(None, ge=1, description="At most so many labelled texts, chosen by the seed.")
     search: SearchRequest | None = Field(
         None, description="Search hyperparameters first; the answer is then a search job (/searches/{id})."

@@ -38,3 +38,35 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("form").forEach((form) => delete form.dataset.sent);
 });
+
+// Forms that ask several things: a key answers the first one that is open and goes on to the next.
+const answering = document.querySelector("form[data-answers]");
+if (answering) {
+  const asked = [...answering.querySelectorAll("fieldset")];
+  const open = () => asked.find((set) => !set.querySelector("input:checked"));
+  const mark = () => {
+    const now = open();
+    asked.forEach((set) => set.toggleAttribute("data-current", set === now));
+    if (now) now.scrollIntoView({ block: "nearest" });
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
+    if (event.target.closest("textarea, select, input:not([type=radio])")) return;
+    if (event.key === "Backspace") {
+      const answered = asked.filter((set) => set.querySelector("input:checked"));
+      if (answered.length) answered[answered.length - 1].querySelector("input:checked").checked = false;
+      mark();
+      return;
+    }
+    const focused = event.target.closest("fieldset");
+    const place = focused && asked.includes(focused) ? focused : open();
+    const choice = place && place.querySelector(`[data-answer="${CSS.escape(event.key.toLowerCase())}"]`);
+    if (!choice) return;
+    event.preventDefault();
+    choice.checked = true;
+    if (document.activeElement !== document.body) document.activeElement.blur();
+    mark();
+  });
+  answering.addEventListener("change", mark);
+  mark();
+}

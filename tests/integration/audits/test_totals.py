@@ -364,3 +364,12 @@ def current(built: Built) -> dict[int, Values]:
         outcome = ("granted", "denied", "open")[values[2:].index(1)]
         found[int(name.removeprefix("letter-"))] = {**answers, "outcome": outcome}
     return found
+
+
+def test_a_yardstick_that_no_model_trains_on(ada: TestClient, built: Built) -> None:
+    sample = draw(ada, size=20)
+    asked = {"corpus": built.corpus_id, "exclude_audit_samples": [sample["id"]]}
+    preview = ada.post("/train-jobs", json=asked, params={"dry_run": True}).json()
+    assert preview["rows"] == TEXTS - 20
+    refused = ada.post("/train-jobs", json=asked | {"exclude_audit_samples": ["aud_x"]})
+    assert (refused.status_code, refused.json()["field"]) == (422, "/exclude_audit_samples/0")

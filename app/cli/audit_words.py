@@ -1,0 +1,98 @@
+"""Audit samples in words, line by line: plan, progress, cost of stopping, result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def plan_words(plan: dict[str, Any]) -> list[str]:
+    """What a sample would cost and could say."""
+    lines = [
+        (
+            f"{plan['size']:,} of {plan['frame']:,} texts, {plan['design']}, {plan['readings']:,} readings of {len(plan['options'])} options each; "
+            f"{plan['cells']:,} labels are in question."
+        )
+    ]
+    lines += [
+        f"  if {found['wrong']:,.0f} labels are wrong{' (as suspicion has it, which is not known)' if found['basis'] == 'suspicion' else ''}: "
+        f"about {found['low']:,.0f} to {found['high']:,.0f}"
+        for found in plan["intervals"]
+    ]
+    beyond = [found for found in plan["certifiable"] if found["not_certifiable"]]
+    lines += [
+        f"  {found['option']} = {found['value']} ({found['labels']:,}): {found['not_certifiable']}"
+        for found in beyond
+    ]
+    if plan["stopping"] is not None:
+        lines += cost_words(plan["stopping"])
+    return [*lines, *(f"Careful: {warning}" for warning in plan["warnings"])]
+
+
+def cost_words(cost: dict[str, Any]) -> list[str]:
+    """What one look costs."""
+    head = (
+        f"To certify at most {cost['at_most']:,} wrong among {cost['remainder']:,} texts left, look {cost['look']} of {cost['looks']}, "
+        f"alpha {cost['alpha']:g} over all:"
+    )
+    rows = [
+        f"  {wrong} wrong found: {'not even reading all is enough' if reads is None else f'{reads:,} texts to read'}"
+        for wrong, reads in cost["reads_needed"]
+    ]
+    chances = [
+        f"  chance to stop if {wrong:,} are wrong: {chance:.2f}" for wrong, chance in cost["chance_to_stop"]
+    ]
+    return [head, *rows, *chances]
+
+
+def status_words(sample: dict[str, Any]) -> list[str]:
+    """How far the reading is."""
+    progress = sample["progress"]
+    purpose = (
+        f"look {sample['look']} of {sample['looks_declared']}, at most {sample['at_most']:,}"
+        if sample["purpose"] == "stopping"
+        else "totals"
+    )
+    state = "released" if sample["released_at"] else sample["state"]
+    lines = [
+        f"{sample['id']} “{sample['name']}”: {sample['size']:,} of {sample['frame']:,} texts, {sample['design']}, {purpose}; {state}.",
+        f"  sealed {sample['sealed_at'][:16].replace('T', ' ')} UTC, sha256 {sample['seal']}",
+    ]
+    lines += [
+        f"  {person['name']} ({person['role']}): {person['read']:,} read"
+        + (f", {person['not_blind']:,} not blind" if person["not_blind"] else "")
+        for person in progress["people"]
+    ]
+    if sample["state"] == "reading":
+        lines.append(
+            f"  {progress['unread']:,} readings to make, {progress['disputes']:,} texts for the adjudicator."
+        )
+    return lines
+
+
+def result_words(result: dict[str, Any]) -> list[str]:
+    """The result: its sentences, then a line per option, with the naive number beside."""
+    lines = list(result["words"])
+    lines.append("")
+    lines.append(
+        f"{'':24} {'labels':>9} {'read':>7} {'wrong':>6} {'estimated':>10}  {'95 % interval':>19} {'plain':>8} {'naive':>8}"
+    )
+    lines += [_row("all options", result["labels"])]
+    for option in result["options"]:
+        if option["estimate"] is not None:
+            lines.append(_row(option["key"], option["estimate"]))
+        lines += [
+            _row(f"  {option['key']} = {value['value']}", value["estimate"])
+            + (" *" if value["not_certifiable"] else "")
+            for value in option["values"]
+        ]
+    if any(value["not_certifiable"] for option in result["options"] for value in option["values"]):
+        lines.append("* too few were read to certify the share asked for")
+    return lines
+
+
+def _row(name: str, found: dict[str, Any]) -> str:
+    naive = found["naive"]["total"]
+    return (
+        f"{name[:24]:24} {found['labels']:>9,} {found['read']:>7,} {found['found']:>6,} {found['total']:>10,.1f}  "
+        f"{found['low']:>8,.0f} to {found['high']:>7,.0f} {found['plain']['total']:>8,.1f} {'-' if naive is None else f'{naive:,.1f}':>8}"
+    )
