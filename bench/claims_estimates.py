@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,17 @@ from models.estimates.regression import Refusal, prevalence
 from models.estimates.sample import ExpertSample, cross_fitted_labels, label_features
 from models.training.logistic import sigmoid
 
-TEXTS, CLUSTERS, READ = 3000, 200, 500
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of a simulated corpus and the sample of it."""
+
+    texts: int
+    clusters: int
+    read: int
+
+
+USUAL, FEW = Size(3000, 200, 500), Size(600, 30, 200)
 LARGE = 600_000
 """Texts of the population that coefficients without a closed form are taken from."""
 RARE = -5.2
@@ -59,66 +71,88 @@ class _Corpus:
 
 def estimates(draws: int, seed: int) -> dict[str, Any]:
     """Coverage of each coefficient beside the naive interval's, and the standard error beside that without predictions."""
-    truth, share = _truth(seed)
-    covered: dict[str, list[Any]] = {name: [] for name in truth}
-    naive: dict[str, list[Any]] = {name: [] for name in truth}
-    gain: dict[str, list[Any]] = {name: [] for name in truth}
+    truth = _truth(seed)
+    found: dict[str, Any] = {}
+    for place, (name, size) in enumerate((("usual", USUAL), ("few", FEW))):
+        found[name] = _covered(draws, np.random.default_rng([seed, 7, place]), truth, size)
+        _print(found[name], draws, size)
+    rare = _rare(draws, np.random.default_rng([seed, 8]))
+    print(
+        f"rare label ({rare['share']:.1%}, {USUAL.read} read), interval for rare counts {rare['coverage']:.3f}"
+    )
+    return {**found["usual"], "few_clusters": found["few"], "rare": rare}
+
+
+def _covered(
+    draws: int, rng: np.random.Generator, truth: tuple[dict[str, Vector], float], size: Size
+) -> dict[str, Any]:
+    """Draw by draw: a corpus, a sample, every regression with predictions, without, and naive."""
+    coefficients, share = truth
+    covered, naive, gain = ({name: [] for name in coefficients} for _ in range(3))
     shares, refused = [], 0
-    rng = np.random.default_rng([seed, 7])
     for _ in range(draws):
-        corpus = _Corpus(TEXTS, CLUSTERS, rng)
-        sample = _sample(corpus, rng)
-        beside = [
-            label_features(corpus.student.astype(np.int8), corpus.probability),
-            corpus.x,
-            corpus.z,
-            corpus.amount,
-            corpus.won,
-        ]
-        said = cross_fitted_labels(corpus.label, np.column_stack(beside), sample)
+        corpus = _Corpus(size.texts, size.clusters, rng)
+        sample = _sample(corpus, rng, size.read)
+        said = _predicted(corpus, sample)
         found = prevalence(corpus.label, said, sample)
         shares.append(not isinstance(found, Refusal) and found.low <= share <= found.high)
-        readings = zip(
-            corpus.cases(corpus.label), corpus.cases(said), corpus.cases(corpus.student), strict=True
-        )
-        for (name, link, y, X), (_, _, y_said, X_said), (_, _, y_student, X_student) in readings:
+        for name, readings, (student, design), link in _readings(corpus, said):
             try:
-                solved = solve(Readings(y, y_said, X, X_said), sample, link)
-                alone = solve(Readings(y, y_said, X, X_said), sample, link, 0.0)
-                plain = solve_naive(y_student, X_student, link, sample.clusters)
+                solved = solve(readings, sample, link)
+                alone = solve(readings, sample, link, 0.0)
+                plain = solve_naive(student, design, link, sample.clusters)
             except UnsettledError:
                 refused += 1
                 continue
             for kept, one in ((covered, solved), (naive, plain)):
                 half = student_t.ppf(0.975, one.freedom) * np.sqrt(np.diag(one.covariance))
-                kept[name].append(np.abs(one.coefficients - truth[name]) <= half)
+                kept[name].append(np.abs(one.coefficients - coefficients[name]) <= half)
             gain[name].append(np.sqrt(np.diag(solved.covariance) / np.diag(alone.covariance)))
     rows = [
         {"regression": name, "coverage": np.mean(covered[name], axis=0).tolist(), "naive": np.mean(naive[name], axis=0).tolist(),
          "error_beside_experts_alone": np.mean(gain[name], axis=0).tolist()}
-        for name in truth
+        for name in coefficients
     ]  # fmt: skip
-    rare = _rare(draws, np.random.default_rng([seed, 8]))
+    return {"rows": rows, "prevalence": float(np.mean(shares)), "unsettled": refused}
+
+
+def _predicted(corpus: _Corpus, sample: ExpertSample) -> Vector:
+    beside = [
+        label_features(corpus.student.astype(np.int8), corpus.probability),
+        corpus.x,
+        corpus.z,
+        corpus.amount,
+        corpus.won,
+    ]
+    return cross_fitted_labels(corpus.label, np.column_stack(beside), sample)
+
+
+def _readings(corpus: _Corpus, said: Vector) -> Iterator[tuple[str, Readings, tuple[Vector, Any], Link]]:
+    """Each regression with the expert's and the predicted label, and with the student's."""
+    cases = zip(corpus.cases(corpus.label), corpus.cases(said), corpus.cases(corpus.student), strict=True)
+    for (name, link, y, X), (_, _, y_said, X_said), (_, _, y_student, X_student) in cases:
+        yield name, Readings(y, y_said, X, X_said), (y_student, X_student), link
+
+
+def _print(found: dict[str, Any], draws: int, size: Size) -> None:
     print(
-        f"\n## Estimates: {TEXTS:,} texts in {CLUSTERS} clusters, {READ} read by experts (5 bands), {draws:,} draws; goal .93 to .97"
+        f"\n## Estimates: {size.texts:,} texts in {size.clusters} clusters, {size.read} read by experts (5 bands), {draws:,} draws; goal .93 to .97"
     )
     print(
         "| regression | coverage of each coefficient | naive | standard error beside experts alone |\n|---|---|---|---|"
     )
-    for row in rows:
+    for row in found["rows"]:
         print("| " + " | ".join([row["regression"], *(" ".join(f"{v:.3f}" for v in row[k]) for k in ("coverage", "naive", "error_beside_experts_alone"))]) + " |")  # fmt: skip
-    print(
-        f"prevalence {np.mean(shares):.3f}; rare label ({rare['share']:.1%}, {READ} read), interval for rare counts {rare['coverage']:.3f}; unsettled {refused}"
-    )
-    return {"rows": rows, "prevalence": float(np.mean(shares)), "rare": rare, "unsettled": refused}
+    print(f"prevalence {found['prevalence']:.3f}; unsettled {found['unsettled']}")
 
 
-def _sample(corpus: _Corpus, rng: np.random.Generator, clustered: bool = True) -> ExpertSample:
+def _sample(corpus: _Corpus, rng: np.random.Generator, read: int, clustered: bool = True) -> ExpertSample:
     """Five bands of the model's probability, guarded allocation."""
+    texts = len(corpus.label)
     stratum, sizes, taken = spread_over_strata(
-        AuditDesign(READ, 0, bands=5), TEXTS, corpus.probability.astype(np.float32)
+        AuditDesign(read, 0, bands=5), texts, corpus.probability.astype(np.float32)
     )
-    sampled = np.zeros(TEXTS, dtype=np.bool_)
+    sampled = np.zeros(texts, dtype=np.bool_)
     for h, count in enumerate(taken):
         sampled[rng.choice(np.flatnonzero(stratum == h), count, replace=False)] = True
     clusters = np.unique(corpus.clusters, return_inverse=True)[1] if clustered else None
@@ -137,11 +171,11 @@ def _rare(draws: int, rng: np.random.Generator) -> dict[str, float]:
     covered = []
     true = float(sigmoid(RARE + 1.5 * np.random.default_rng(1).standard_normal(1_000_000)).mean())
     for _ in range(draws):
-        corpus = _Corpus(TEXTS, CLUSTERS, rng)
-        odds = RARE + 1.5 * rng.standard_normal(TEXTS)
-        label = (rng.random(TEXTS) < sigmoid(odds)).astype(np.float64)
-        corpus.probability = np.asarray(sigmoid(odds + 0.5 * rng.standard_normal(TEXTS)))
-        sample = _sample(corpus, rng, clustered=False)
+        corpus = _Corpus(USUAL.texts, USUAL.clusters, rng)
+        odds = RARE + 1.5 * rng.standard_normal(USUAL.texts)
+        label = (rng.random(USUAL.texts) < sigmoid(odds)).astype(np.float64)
+        corpus.probability = np.asarray(sigmoid(odds + 0.5 * rng.standard_normal(USUAL.texts)))
+        sample = _sample(corpus, rng, USUAL.read, clustered=False)
         found = prevalence(label, corpus.probability, sample)
         covered.append(not isinstance(found, Refusal) and found.low <= true <= found.high)
     return {"share": true, "coverage": float(np.mean(covered))}
