@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import AwareDatetime
 
 from app.annotators.queries import annotations_under, annotator_names, codebook_versions
@@ -23,7 +23,13 @@ from app.http.documented import problems
 from app.http.problems import Invalid
 from app.http.schemas import RequestModel
 from app.http.security import Reader
+from app.pages.agreeing import agreement_page
+from app.pages.errors import wants_page
 
+Accept = Annotated[str, Header(description="`text/html` for a page; JSON otherwise.", max_length=1000)]
+PAGE_TOO: dict[int | str, dict[str, Any]] = {
+    200: {"description": "As asked for by Accept.", "content": {"text/html": {"schema": {"type": "string"}}}}
+}
 router = APIRouter(prefix="/corpora/{corpus_id}", tags=["annotators"])
 
 
@@ -38,10 +44,20 @@ class AgreementQuery(RequestModel):
     group: Filters = Query(default_factory=list)
 
 
-@router.get("/agreement", summary="How far annotators agree", responses=problems(404, 409, 422))
+@router.get(
+    "/agreement",
+    summary="How far annotators agree",
+    response_model=AgreementAnswer,
+    responses={**PAGE_TOO, **problems(404, 409, 422)},
+)
 def agreement(
-    corpus_id: CorpusRef, asked: Annotated[AgreementQuery, Query()], caller: Reader, db: ReadDB
-) -> AgreementAnswer:
+    request: Request,
+    corpus_id: CorpusRef,
+    asked: Annotated[AgreementQuery, Query()],
+    caller: Reader,
+    db: ReadDB,
+    accept: Accept = "*/*",
+) -> Any:
     """Krippendorff's alpha, Fleiss' kappa and Cohen's kappa by pair for every option, with intervals by text.
 
     Values of one codebook version only; reviews never enter. Below 50 shared texts, or where nothing connects two groups of
@@ -58,9 +74,10 @@ def agreement(
         codebook.scheme, by_question(frame, codebook, frame["text_id"].unique().sort().to_numpy())
     )
     document = agreement_document(codebook.scheme, given, annotator_names(db, corpus.id))
-    return AgreementAnswer.model_validate(
+    found = AgreementAnswer.model_validate(
         {"corpus_id": corpus.id, "codebook_version": version, "codebook_versions": versions, **document}
     )
+    return agreement_page(request, caller, corpus, found) if wants_page(accept) else found
 
 
 def _version(known: list[str], wanted: str | None) -> str | None:
