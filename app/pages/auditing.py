@@ -15,6 +15,7 @@ from app.blobs import BlobStore
 from app.corpora.codebook import load_codebook
 from app.corpora.queries import corpus_for
 from app.db.tables import AuditLog
+from app.estimates.queries import estimates_of
 from app.http.database import ReadDB, WriteDB
 from app.http.problems import Invalid, Problem
 from app.http.security import Admin, Reader
@@ -103,6 +104,7 @@ def one(request: Request, audit_sample_id: str, caller: Reader, db: WriteDB) -> 
         caller,
         result=result,
         chart=totals_chart(result, context["names"]),
+        estimates=estimates_of(db, sample.corpus_id, sample.id),
         **context,
     )
 

@@ -28,6 +28,8 @@ def test_from_the_draw_to_the_numbers(ada: TestClient, person: Person, attempt: 
         job = attempt(ada.post("/estimates", json=BODY).json()["id"])
         assert job.state == "succeeded", job.error
         reports.append(ada.get(f"/estimates/{job.id}/report").json())
+    page = ada.get(f"/audits/{sample['id']}", headers={"Accept": "text/html"}).text
+    assert f'href="/estimates/{job.id}/report"' in page
     found = {one["name"]: one for analysis in reports[0]["analyses"] for one in analysis["estimates"]}
     assert list(found) == ["remorse", "dependants", "granted", "denied", "open"]
     for name, one in found.items():
