@@ -38,11 +38,11 @@ def scoring(options: argparse.Namespace) -> dict[str, Any]:
         corpus.labels,
         corpus.scheme,
         corpus.documents,
-        corpus.order,
-        rng.normal(size=(shape[0], WIDTH)).astype(np.float32),
-        signatures(corpus.texts),
-        odds[1].astype(np.float32),
-        odds[2].astype(np.float32),
+        order=corpus.order,
+        embeddings=rng.normal(size=(shape[0], WIDTH)).astype(np.float32),
+        signatures=signatures(corpus.texts),
+        wide_logits=odds[1].astype(np.float32),
+        probe_logits=odds[2].astype(np.float32),
     )
     known = annotated(range(shape[0]), names, corpus.labels)
     found = {}
