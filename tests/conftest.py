@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine
@@ -18,6 +19,10 @@ from sqlalchemy import Engine
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tests in parallel share the cores
+
+# A busy machine is no failure: examples may take long to draw and to run.
+settings.register_profile("remand", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("remand")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

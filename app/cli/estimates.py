@@ -114,7 +114,10 @@ def _body(spec: Path | None) -> dict[str, Any]:
         fail(f"{spec} is no JSON: {error}")
     if not isinstance(found, dict | list):
         fail(f"{spec} holds neither the body of POST /estimates nor a list of analyses.")
-    return {"analyses": found} if isinstance(found, list) else found
+    body = {"analyses": found} if isinstance(found, list) else found
+    if not isinstance(body.get("analyses", []), list):
+        fail(f"{spec}: `analyses` must be a list, not {type(body['analyses']).__name__}.")
+    return body
 
 
 def _analyses(prevalence: list[str], difference: list[str]) -> list[dict[str, Any]]:

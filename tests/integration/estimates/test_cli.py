@@ -73,8 +73,11 @@ def test_from_the_command_line_to_a_package(
 def test_what_goes_wrong_is_said(line: CliRunner, world: World, tmp_path: Path) -> None:
     spec = tmp_path / "spec.json"
     spec.write_text("{")
+    listless = tmp_path / "listless.json"
+    listless.write_text('{"analyses": {"kind": "prevalence"}}')
     for words, expected in (
         (["--spec", str(spec)], "is no JSON"),
+        (["--spec", str(listless)], "`analyses` must be a list, not dict"),
         (["--difference", "remorse"], "write OPTION:COLUMN"),
         (["--prevalence", "unread"], "was not read in this audit sample"),
     ):

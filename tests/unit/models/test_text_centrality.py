@@ -1,7 +1,7 @@
 import networkx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.text.centrality import DAMPING, LEAST_COSINE, lexrank, textrank
@@ -15,7 +15,6 @@ def pagerank(similar):
     return np.array([ranks[place] for place in range(len(similar))])
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS)
 def test_textrank_is_pagerank_on_shared_terms_over_the_logarithms_of_lengths(sentences):
     similar = np.zeros((len(sentences), len(sentences)))
@@ -27,7 +26,6 @@ def test_textrank_is_pagerank_on_shared_terms_over_the_logarithms_of_lengths(sen
     assert np.allclose(textrank(sentences), pagerank(similar), atol=1e-5)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS)
 def test_lexrank_is_pagerank_on_cosines_above_the_threshold(sentences):
     vocabulary = sorted({term for terms in sentences for term in terms})
