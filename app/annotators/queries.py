@@ -23,7 +23,8 @@ _NAMES = text("SELECT id, name FROM annotators WHERE corpus_id = :corpus ORDER B
 # Reviews are no annotations: they are in another table and never come here.
 _ROWS: LiteralString = """
     COPY (
-        SELECT a.text_id, a.question_id, a.annotator_id, a.codebook_version, array_to_string(a.values, '', '.')
+        SELECT a.text_id, a.question_id, a.annotator_id, a.codebook_version, array_to_string(a.values, '', '.'),
+            a.team, a.source, to_char(a.annotated_at AT TIME ZONE 'UTC', 'YYYY "Q"Q')
         FROM annotations a JOIN texts t ON t.id = a.text_id
         WHERE t.corpus_id = %(corpus)s AND a.codebook_version = %(version)s
           AND (%(team)s::text IS NULL OR a.team = %(team)s)
@@ -40,6 +41,9 @@ _COLUMNS = {
     "annotator_id": pl.Int64(),
     "codebook_version": pl.String(),
     "values": pl.String(),
+    "team": pl.String(),
+    "source": pl.String(),
+    "quarter": pl.String(),
 }
 
 

@@ -1,30 +1,37 @@
-"""GET /corpora/{id}/agreement."""
+"""GET /corpora/{id}/agreement and /annotators."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
+import numpy as np
+import polars as pl
 from fastapi import APIRouter, Header, Query, Request
+from numpy.typing import NDArray
 from pydantic import AwareDatetime
 
+from app.annotators.quality import places_of, quality_document
 from app.annotators.queries import annotations_under, annotator_names, codebook_versions
 from app.annotators.rules import agreement_document
-from app.annotators.schemas import AgreementAnswer
+from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer
 from app.corpora.annotations import by_question
 from app.corpora.codebook import load_codebook
 from app.corpora.queries import corpus_for
 from app.corpora.routes import CorpusRef
-from app.corpora.rules import counting
+from app.corpora.rules import Counting, counting
 from app.corpora.schemas import Filters
 from app.corpora.text_queries import pairs
+from app.db.session import AnySession
 from app.http.database import ReadDB
 from app.http.documented import problems
 from app.http.problems import Invalid
 from app.http.schemas import RequestModel
 from app.http.security import Reader
-from app.pages.agreeing import agreement_page
+from app.pages.agreeing import agreement_page, annotators_page
 from app.pages.errors import wants_page
+from models.scheme import Scheme
 
 Accept = Annotated[str, Header(description="`text/html` for a page; JSON otherwise.", max_length=1000)]
 PAGE_TOO: dict[int | str, dict[str, Any]] = {
@@ -33,7 +40,7 @@ PAGE_TOO: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/corpora/{corpus_id}", tags=["annotators"])
 
 
-class AgreementQuery(RequestModel):
+class ValuesQuery(RequestModel):
     """Whose values on which texts."""
 
     codebook_version: str | None = Query(None, max_length=200, description="Default: the newest.")
@@ -53,7 +60,7 @@ class AgreementQuery(RequestModel):
 def agreement(
     request: Request,
     corpus_id: CorpusRef,
-    asked: Annotated[AgreementQuery, Query()],
+    asked: Annotated[ValuesQuery, Query()],
     caller: Reader,
     db: ReadDB,
     accept: Accept = "*/*",
@@ -64,20 +71,63 @@ def agreement(
     annotators, there is no number but the reason.
     """
     corpus = corpus_for(db, corpus_id, caller)
-    codebook = load_codebook(db, corpus.id)
-    versions = codebook_versions(db, corpus.id)
+    values = _values(db, corpus.id, asked)
+    document = agreement_document(values.scheme, values.given, annotator_names(db, corpus.id))
+    found = AgreementAnswer.model_validate({"corpus_id": corpus.id, **values.about, **document})
+    return agreement_page(request, caller, corpus, found) if wants_page(accept) else found
+
+
+@router.get(
+    "/annotators",
+    summary="How often annotators say what the consensus says",
+    response_model=AnnotatorsAnswer,
+    responses={**PAGE_TOO, **problems(404, 409, 422)},
+)
+def annotators(
+    request: Request,
+    corpus_id: CorpusRef,
+    asked: Annotated[ValuesQuery, Query()],
+    caller: Reader,
+    db: ReadDB,
+    accept: Accept = "*/*",
+) -> Any:
+    """Per annotator and team the share of right votes by the consensus, with intervals; by option and over time, too.
+
+    This is agreement with what people say together, not with the truth. A vote counts where somebody else answered the cell, too;
+    annotators with little are drawn to their team, teams to all teams. Values of one codebook version only; reviews never enter.
+    """
+    corpus = corpus_for(db, corpus_id, caller)
+    values = _values(db, corpus.id, asked)
+    places = places_of(values.frame, values.text_ids, values.given)
+    document = quality_document(values.scheme, values.given, annotator_names(db, corpus.id), places)
+    found = AnnotatorsAnswer.model_validate({"corpus_id": corpus.id, **values.about, **document})
+    return annotators_page(request, caller, corpus, found) if wants_page(accept) else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """The values asked for."""
+
+    scheme: Scheme
+    about: dict[str, Any]
+    """Codebook version and all there are, for the answer."""
+    frame: pl.DataFrame
+    """Annotations, oldest first."""
+    text_ids: NDArray[np.int64]
+    given: Counting
+
+
+def _values(db: AnySession, corpus_id: str, asked: ValuesQuery) -> _Values:
+    codebook = load_codebook(db, corpus_id)
+    versions = codebook_versions(db, corpus_id)
     version = _version([row["name"] for row in versions], asked.codebook_version)
     filters = {"metadata": pairs(asked.metadata, "metadata"), "groups": pairs(asked.group, "group")}
     period: tuple[datetime | None, datetime | None] = (asked.since, asked.until)
-    frame = annotations_under(db, corpus.id, version or "", asked.team, period, filters)
-    given = counting(
-        codebook.scheme, by_question(frame, codebook, frame["text_id"].unique().sort().to_numpy())
-    )
-    document = agreement_document(codebook.scheme, given, annotator_names(db, corpus.id))
-    found = AgreementAnswer.model_validate(
-        {"corpus_id": corpus.id, "codebook_version": version, "codebook_versions": versions, **document}
-    )
-    return agreement_page(request, caller, corpus, found) if wants_page(accept) else found
+    frame = annotations_under(db, corpus_id, version or "", asked.team, period, filters)
+    text_ids = frame["text_id"].unique().sort().to_numpy()
+    given = counting(codebook.scheme, by_question(frame, codebook, text_ids))
+    about = {"codebook_version": version, "codebook_versions": versions}
+    return _Values(codebook.scheme, about, frame, text_ids, given)
 
 
 def _version(known: list[str], wanted: str | None) -> str | None:

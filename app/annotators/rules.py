@@ -31,33 +31,39 @@ def agreement_document(
         names: of annotators by id.
         seed: of the bootstrap.
     """
+    people, votes = votes_of(given, names)
+    if not people:
+        return {"annotators": [], "shared": [], "groups": [], "not_comparable": [], "cells": []}
+    found = overlap(votes)
+    groups = connected(found)
+    cells = [_cell(cell, answers_on(scheme, cell, votes), groups, people, seed) for cell in scheme.cells]
+    return {
+        "annotators": people,
+        "shared": found.shared.tolist(),
+        "groups": [[people[member] for member in group] for group in groups],
+        "not_comparable": not_comparable(found, groups, people),
+        "cells": cells,
+    }
+
+
+def votes_of(given: Counting, names: Mapping[int, str]) -> tuple[list[str], Votes]:
+    """Annotators by name, and their votes in that order; rows as in `given`."""
     texts, rows = np.unique(given.texts, return_inverse=True)
     ids, who = np.unique(given.annotators, return_inverse=True)
     order = sorted(range(len(ids)), key=lambda place: names[int(ids[place])])
     place = np.argsort(np.array(order, dtype=np.int64))
     people = [names[int(ids[number])] for number in order]
-    votes = Votes(rows, place[who].astype(np.int64), given.values, len(texts), len(people))
-    if not people:
-        return {"annotators": [], "shared": [], "groups": [], "not_comparable": [], "cells": []}
-    found = overlap(votes)
-    groups = _groups(found)
-    cells = [_cell(cell, _answers(scheme, cell, votes), groups, people, seed) for cell in scheme.cells]
-    return {
-        "annotators": people,
-        "shared": found.shared.tolist(),
-        "groups": [[people[member] for member in group] for group in groups],
-        "not_comparable": _not_comparable(found, groups, people),
-        "cells": cells,
-    }
+    return people, Votes(rows, place[who].astype(np.int64), given.values, len(texts), len(people))
 
 
-def _groups(found: Overlap) -> list[list[int]]:
+def connected(found: Overlap) -> list[list[int]]:
     """Annotators who are connected by enough shared texts; whoever shares too few with anybody is in none."""
     components = [np.flatnonzero(found.component == number).tolist() for number in np.unique(found.component)]
     return [component for component in components if len(component) > 1]
 
 
-def _not_comparable(found: Overlap, groups: Sequence[Sequence[int]], people: Sequence[str]) -> list[str]:
+def not_comparable(found: Overlap, groups: Sequence[Sequence[int]], people: Sequence[str]) -> list[str]:
+    """Who cannot be compared with whom, in words."""
     grouped = {member for group in groups for member in group}
     said = [
         f"{people[person]} shares at most {int(np.delete(found.shared[person], person).max(initial=0)):,} texts with anybody, "
@@ -73,7 +79,8 @@ def _not_comparable(found: Overlap, groups: Sequence[Sequence[int]], people: Seq
     return said
 
 
-def _answers(scheme: Scheme, cell: Cell, votes: Votes) -> Answers:
+def answers_on(scheme: Scheme, cell: Cell, votes: Votes) -> Answers:
+    """The votes on a cell of the scheme."""
     if cell.option is not None:
         return yes_no_answers(votes, cell.positions[0])
     question = next(question for question in scheme.questions if question.key == cell.question)

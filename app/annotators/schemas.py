@@ -68,3 +68,77 @@ class AgreementAnswer(AnswerModel):
     groups: list[list[str]] = Field(description="Annotators connected by pairs that share at least 50 texts.")
     not_comparable: list[str]
     cells: list[CellAnswer]
+
+
+class QualityAnswer(AnswerModel):
+    """A share of right votes by the consensus: agreement with what people say together, not with the truth."""
+
+    share: float = Field(
+        description="Of an annotator or team: drawn to the team's or to all teams' where votes are few."
+    )
+    low: float
+    high: float
+    right: float = Field(description="Expected number of votes that the consensus calls right.")
+    counted: int = Field(description="Votes on cells that somebody else answered, too; others tell nothing.")
+
+
+class OptionQualityAnswer(AnswerModel):
+    """The share on one option, or on a whole choose_one question; not drawn to anybody's."""
+
+    question: str
+    option: str | None
+    quality: QualityAnswer | None = Field(description="Null below 50 votes that count.")
+
+
+class PeriodAnswer(AnswerModel):
+    """The share in one quarter or import; not drawn to anybody's."""
+
+    period: str
+    texts: int
+    quality: QualityAnswer | None = Field(description="Null below 50 votes that count.")
+
+
+class AnnotatorAnswer(AnswerModel):
+    """One annotator."""
+
+    name: str
+    team: str | None = Field(description="The one that most of the annotations name.")
+    group: int | None = Field(description="Place in `groups`; null: not comparable with anybody.")
+    texts: int
+    votes: int = Field(description="Values yes and no, an answer to a choose_one question option by option.")
+    quality: QualityAnswer | None
+    reason: str | None = Field(description="Why there is no quality.")
+    options: list[OptionQualityAnswer]
+    periods: list[PeriodAnswer]
+
+
+class TeamAnswer(AnswerModel):
+    """A team's members in one group."""
+
+    name: str
+    group: int | None
+    annotators: list[str]
+    texts_read: int = Field(description="Readings: a text that two members read counts twice.")
+    votes: int
+    quality: QualityAnswer | None = Field(description="Of a typical member.")
+    reason: str | None
+
+
+class AnnotatorsAnswer(AnswerModel):
+    """How often annotators say what the consensus says: agreement with the consensus, not truth. Reviews never enter.
+
+    The consensus is taken as fitted: with two votes a text, intervals are too narrow.
+    """
+
+    corpus_id: str
+    codebook_version: str | None = Field(description="Whose values these are; null without annotations.")
+    codebook_versions: list[VersionAnswer]
+    method: str = Field(description="What is meant by the consensus.")
+    level: float = Field(description="What intervals hold.")
+    periods_by: str = Field(description="quarter (of annotated_at, UTC) or, where nothing is dated, import.")
+    groups: list[list[str]] = Field(
+        description="Annotators connected by pairs that share at least 50 texts; each is judged by itself."
+    )
+    not_comparable: list[str]
+    annotators: list[AnnotatorAnswer]
+    teams: list[TeamAnswer]

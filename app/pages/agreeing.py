@@ -1,11 +1,11 @@
-"""The page of agreement between annotators."""
+"""The pages of annotators: how far they agree with each other, and with the consensus."""
 
 from __future__ import annotations
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from app.annotators.schemas import AgreementAnswer
+from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer
 from app.db.tables import Corpus
 from app.http.security import Principal
 from app.pages import charts
@@ -29,3 +29,21 @@ def agreement_page(
         for number in range(len(found.groups))
     ]
     return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts)
+
+
+def annotators_page(
+    request: Request, caller: Principal, corpus: Corpus, found: AnnotatorsAnswer
+) -> HTMLResponse:
+    """Shares of right votes by the consensus of every annotator and team, by option and over time."""
+    shown = [
+        [one for one in found.annotators if one.group == number and one.quality is not None]
+        for number in range(len(found.groups))
+    ]
+    rows = [
+        [
+            {"key": one.name, "value": one.quality.share, "interval": [one.quality.low, one.quality.high]}
+            for one in people if one.quality is not None
+        ]
+        for people in shown
+    ]  # fmt: skip
+    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, charts=charts)  # fmt: skip

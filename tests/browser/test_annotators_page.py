@@ -1,0 +1,35 @@
+"""The page of annotators in real Chromium: from the corpora to it, intervals, details by keyboard, nothing cut off on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import Engine
+
+from tests.integration.review_corpus import Built
+from tests.several_annotators import several_annotators
+
+pytestmark = pytest.mark.browser
+
+
+def test_each_annotator_beside_the_consensus(
+    visit: Callable[..., Any], engine: Engine, built: Built, pictures: Path
+) -> None:
+    several_annotators(engine, texts=300)
+    rita = visit("rita", viewport={"width": 360, "height": 740}, color_scheme="light")
+    page = rita.go("/")
+    page.get_by_label("several").get_by_role("link", name="Each annotator").click()
+    expect(page.get_by_role("heading", name="ann, ben, cem, dov")).to_be_visible()
+    assert page.locator("svg .whisker").count() == 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    details = page.get_by_text("ben by option and quarter")
+    details.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("rowheader", name="2019 Q1").first).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.screenshot(path=pictures / "annotators.png", full_page=True)
+    assert rita.complaints == []
