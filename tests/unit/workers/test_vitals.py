@@ -207,16 +207,23 @@ def test_other_errors_are_nobodys_want(tmp_path: Path) -> None:
 def test_a_stack_names_places_and_no_values(tmp_path: Path) -> None:
     dump_on_signal(tmp_path)
     told: list[tuple[str, ...]] = []
-    asking = threading.Thread(target=lambda: told.append(ask_for_stack(os.getpid(), tmp_path)))
+    waiting = threading.Event()
+
+    def ask() -> None:
+        waiting.wait()
+        told.append(ask_for_stack(os.getpid(), tmp_path))
+
+    asking = threading.Thread(target=ask)
     asking.start()
-    _wait_here(asking, "a secret of a text")
+    _wait_here(asking, waiting, "a secret of a text")
     assert any("test_vitals.py" in line and "_wait_here" in line for line in told[0])
     assert "secret" not in str(told)
     assert ask_for_stack(os.getpid(), tmp_path / "nowhere") == ()
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
-def _wait_here(thread: threading.Thread, _text: str) -> None:
+def _wait_here(thread: threading.Thread, waiting: threading.Event, _text: str) -> None:
+    waiting.set()
     while thread.is_alive():
         time.sleep(0.01)
 
