@@ -112,9 +112,9 @@ def _cell(
             seen = rng.binomial(seen.astype(np.int64), sensitivity) + rng.binomial(
                 (cells - seen).astype(np.int64), 1 - specificity
             ).astype(np.float64)
-        found = difference_estimate(seen, centred, strata, sizes)
+        found = difference_estimate(seen, centred, strata, sizes, cells_a_text=cells)
         total = np.clip(found.total, seen.sum(axis=1), every)
-        low, high = total_interval(total, found.variance, largest, every)
+        low, high = total_interval(total, found.variance, largest * found.clump, every)
         _, below, above = rogan_gladen(total, low, high, every, sensitivity, specificity)
         rows.append({
             **about, "reader": reader,

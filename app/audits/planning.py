@@ -16,7 +16,7 @@ from app.audits.schemas import AuditSampleRequest
 from app.http.problems import Invalid
 from models.audit.sample.design import BANDS
 from models.audit.sample.stopping import StoppingPlan, chance_to_stop, cost_table, reads_needed, upper_bound
-from models.audit.sample.totals import total_interval
+from models.audit.sample.totals import clump, total_interval
 from models.scheme import YES, Labels
 
 Mask = NDArray[np.bool_]
@@ -180,7 +180,11 @@ def _interval(
     within = np.bincount(drawn.stratum, varied, len(drawn.sizes)) / drawn.sizes
     variance = (drawn.sizes**2 * (1 - drawn.taken / drawn.sizes) / drawn.taken * within).sum()
     weights = (drawn.sizes / drawn.taken)[drawn.taken < drawn.sizes]
+    wrong = np.array([mean.sum()])
+    together = clump(
+        wrong, np.array([(spread + mean**2).sum()]), len(mean) / int(drawn.taken.sum()), labels / len(mean)
+    )
     low, high = total_interval(
-        np.array([mean.sum()]), np.array([variance]), float(weights.max(initial=0.0)), labels
+        wrong, np.array([variance]), float(weights.max(initial=0.0)) * together, labels
     )
     return ExpectedInterval(wrong=float(mean.sum()), low=float(low[0]), high=float(high[0]), basis=basis)

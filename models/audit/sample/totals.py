@@ -8,7 +8,8 @@ to 0 unless the data speak for it: a useless expectation is then ignored (Angelo
 λ to the same end). Strata may be bands of the same score.
 
 The interval is Fay and Feuer's (1997) for weighted sums of counts. Of six intervals tried it alone held .95 in every cell
-of `remand bench claims`; see docs/adr/0018.
+of `remand bench claims` where texts have one cell; with many, wrong ones come in clumps, and the upper end leaves room for
+one clump more instead of one error more; see docs/adr/0018.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Difference:
     plain_variance: Vector
     slope: Vector
     """Mean λ."""
+    clump: Vector
+    """Wrong cells of a text that a wrong cell is found in; 1 where a text has one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,12 @@ class ErrorTotal:
 
 
 def difference_estimate(
-    errors: Draws, centred: Draws, strata: NDArray[np.int32], sizes: NDArray[np.int64], doubt: float = DOUBT
+    errors: Draws,
+    centred: Draws,
+    strata: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    doubt: float = DOUBT,
+    cells_a_text: float = 1.0,
 ) -> Difference:
     """Estimate the total under each draw.
 
@@ -74,6 +82,7 @@ def difference_estimate(
         strata: int32 (drawn,), the stratum of each place in a draw.
         sizes: int64 (strata,), N_h.
         doubt: how far λ is drawn to 0.
+        cells_a_text: most that can be wrong of a text.
     """
     taken = np.bincount(strata, minlength=len(sizes))
     member = (strata[:, None] == np.arange(len(sizes))).astype(np.float64)
@@ -91,7 +100,26 @@ def difference_estimate(
         plain_total=errors @ weight,
         plain_variance=residual(errors) ** 2 @ scale,
         slope=slopes.mean(axis=1),
+        clump=_clump(errors, weight, cells_a_text),
     )
+
+
+def _clump(errors: Draws, weight: Vector, cells_a_text: float) -> Vector:
+    return clump(errors @ weight, errors**2 @ weight, float(weight.mean()), cells_a_text)
+
+
+def clump(once: Vector, twice: Vector, weight: float, cells_a_text: float) -> Vector:
+    """Σ w e² / Σ w e, with one text more of average weight and (cells + 1) / 2 wrong cells: all that is known where few are found.
+
+    Args:
+        once: Σ w e.
+        twice: Σ w e².
+        weight: the average w.
+        cells_a_text: most that can be wrong of a text.
+    """
+    middle = (cells_a_text + 1) / 2
+    found: Vector = (twice + weight * middle**2) / (once + weight * middle)
+    return found
 
 
 def _slopes(errors: Draws, expected: Draws, scale: Vector, taken: NDArray[np.int64], doubt: float) -> Draws:
@@ -110,14 +138,14 @@ def _slopes(errors: Draws, expected: Draws, scale: Vector, taken: NDArray[np.int
 
 
 def total_interval(
-    total: Vector, variance: Vector, largest: float, cells: float, level: float = LEVEL
+    total: Vector, variance: Vector, largest: float | Vector, cells: float, level: float = LEVEL
 ) -> tuple[Vector, Vector]:
     """Lower and upper ends for totals of rare events: Fay and Feuer's gamma interval, within 0 … cells.
 
     Args:
         total: (draws,), estimates.
         variance: (draws,), of the estimates.
-        largest: the largest weight N_h / n_h: what one more error could add.
+        largest: what one more text with errors could add: the largest weight N_h / n_h times `Difference.clump`.
         cells: how many there are.
         level: coverage asked for.
     """
@@ -170,12 +198,16 @@ def estimate_total(
         centred = expected[sample.rows] - stratum_means(sample, expected)[sample.strata]
     around = np.zeros(len(wrong)) if centred is None else centred
     both = np.stack([wrong + skipped, wrong]).astype(np.float64)
-    found = difference_estimate(both, np.stack([around, around]), sample.strata, sample.sizes)
+    a_text = max(1.0, cells / int(sample.sizes.sum()))
+    found = difference_estimate(
+        both, np.stack([around, around]), sample.strata, sample.sizes, cells_a_text=a_text
+    )
     least = np.array([wrong.sum() + skipped.sum(), wrong.sum()], dtype=np.float64)
     totals = np.minimum(np.maximum(found.total, least), cells)
     weights = sample.sizes / sample.taken
     largest = float(weights[sample.taken < sample.sizes].max(initial=0.0))
-    low, high = total_interval(totals, found.variance, largest, cells, level)
+    # A skipped cell makes clumps look smaller; that shall not lower the upper end.
+    low, high = total_interval(totals, found.variance, largest * float(found.clump.max()), cells, level)
     return ErrorTotal(
         total=float(totals[0]),
         standard_error=float(np.sqrt(found.variance[0])),

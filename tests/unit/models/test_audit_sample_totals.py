@@ -82,6 +82,27 @@ def test_at_small_counts_the_interval_covers_where_a_normal_one_does_not():
     assert (np.abs(total - 150) <= 1.96 * np.sqrt(variance)).mean() < 0.9
 
 
+def test_errors_that_come_in_clumps_need_more_room_above():
+    """One text in two hundred is wrong, in one to twelve of its cells: one more such text adds several."""
+    rng = np.random.default_rng(3)
+    errors = rng.integers(1, 13, (4000, 300)) * (rng.random((4000, 300)) < 0.005).astype(np.float64)
+    found = difference_estimate(
+        errors, 0 * errors, np.zeros(300, dtype=np.int32), np.array([30_000]), cells_a_text=12
+    )
+    covered = []
+    for largest in (100.0, 100.0 * found.clump):
+        low, high = total_interval(found.total, found.variance, largest, 360_000)
+        covered.append(((low <= 975) & (high >= 975)).mean())
+    assert covered[0] < 0.8
+    assert covered[1] > 0.95
+
+
+def test_a_text_of_one_cell_knows_no_clumps():
+    errors = np.array([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+    found = difference_estimate(errors, 0 * errors, np.zeros(3, dtype=np.int32), np.array([30]))
+    assert found.clump.tolist() == [1.0, 1.0]
+
+
 def test_a_reading_of_another_sample_is_refused():
     with pytest.raises(ValueError, match="5 readings for 6"):
         estimate_total(SAMPLE, NONE[:5], NONE[:5], 100)
