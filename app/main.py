@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.adapters import evidence_routes
 from app.adapters import routes as adapters
+from app.annotators import report_routes as annotator_reports
 from app.annotators import routes as annotators
 from app.audits import routes as audits
 from app.corpora import import_routes as imports
@@ -49,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     evidence_routes.router,
     evaluations.router,
     annotators.router,
+    annotator_reports.router,
     estimates.router,
     relabelling.router,
     review.router,

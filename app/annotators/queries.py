@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sqlalchemy import text
 
 from app.corpora.annotations import copy_frame
@@ -35,6 +37,15 @@ _ROWS: LiteralString = """
         ORDER BY a.annotated_at NULLS FIRST, a.id
     ) TO STDOUT (FORMAT csv)
 """
+_REPORT = text(
+    """SELECT id AS job_id, finished_at, result FROM jobs WHERE kind = 'annotators' AND corpus_id = :corpus AND state = 'succeeded'
+        AND result ->> 'codebook_version' = :version ORDER BY finished_at DESC, id DESC LIMIT 1"""
+)
+_TEXTS = text(
+    """SELECT t.id, coalesce(t.groups ->> c.fold_group, 'text:' || t.external_id) AS fold_group, v.content
+    FROM texts t JOIN corpora c ON c.id = t.corpus_id JOIN text_versions v ON v.id = t.current_version_id
+    WHERE t.corpus_id = :corpus AND t.id = ANY(:texts)"""
+)
 _COLUMNS = {
     "text_id": pl.Int64(),
     "question_id": pl.Int64(),
@@ -75,3 +86,21 @@ def annotations_under(
     }  # fmt: skip
     frame = copy_frame(session, _ROWS, parameters, _COLUMNS)
     return frame.with_columns(pl.col("codebook_version").fill_null(""))
+
+
+def newest_report(session: AnySession, corpus_id: str, version: str | None) -> dict[str, Any] | None:
+    """What the newest finished annotator report of a codebook version found."""
+    row = session.execute(_REPORT, {"corpus": corpus_id, "version": version}).first()
+    return None if row is None else {"job_id": row.job_id, "finished_at": row.finished_at, **row.result}
+
+
+def texts_with_groups(
+    session: AnySession, corpus_id: str, text_ids: NDArray[np.int64]
+) -> tuple[list[str], list[str]]:
+    """Contents and fold groups of texts, in their order; LookupError when one is gone."""
+    rows = session.execute(_TEXTS, {"corpus": corpus_id, "texts": text_ids.tolist()})
+    found = {row.id: (row.content, row.fold_group) for row in rows}
+    if len(found) < len(text_ids):
+        raise LookupError(f"{len(text_ids) - len(found)} texts are gone")
+    ordered = [found[number] for number in text_ids.tolist()]
+    return [content for content, _ in ordered], [group for _, group in ordered]

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
-import numpy as np
-import polars as pl
 from fastapi import APIRouter, Header, Query, Request
-from numpy.typing import NDArray
 from pydantic import AwareDatetime
 
 from app.annotators.quality import places_of, quality_document
-from app.annotators.queries import annotations_under, annotator_names, codebook_versions
+from app.annotators.queries import annotator_names, newest_report
 from app.annotators.rules import agreement_document
 from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer
-from app.corpora.annotations import by_question
-from app.corpora.codebook import load_codebook
+from app.annotators.values import Values, values_of
 from app.corpora.queries import corpus_for
 from app.corpora.routes import CorpusRef
-from app.corpora.rules import Counting, counting
 from app.corpora.schemas import Filters
 from app.corpora.text_queries import pairs
 from app.db.session import AnySession
 from app.http.database import ReadDB
 from app.http.documented import problems
-from app.http.problems import Invalid
 from app.http.schemas import RequestModel
 from app.http.security import Reader
 from app.pages.agreeing import agreement_page, annotators_page
 from app.pages.errors import wants_page
-from models.scheme import Scheme
 
 Accept = Annotated[str, Header(description="`text/html` for a page; JSON otherwise.", max_length=1000)]
 PAGE_TOO: dict[int | str, dict[str, Any]] = {
@@ -100,45 +91,17 @@ def annotators(
     values = _values(db, corpus.id, asked)
     places = places_of(values.frame, values.text_ids, values.given)
     document = quality_document(values.scheme, values.given, annotator_names(db, corpus.id), places)
-    found = AnnotatorsAnswer.model_validate({"corpus_id": corpus.id, **values.about, **document})
+    found = AnnotatorsAnswer.model_validate(
+        {
+            "corpus_id": corpus.id,
+            **values.about,
+            **document,
+            "report": newest_report(db, corpus.id, values.about["codebook_version"]),
+        }
+    )
     return annotators_page(request, caller, corpus, found) if wants_page(accept) else found
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """The values asked for."""
-
-    scheme: Scheme
-    about: dict[str, Any]
-    """Codebook version and all there are, for the answer."""
-    frame: pl.DataFrame
-    """Annotations, oldest first."""
-    text_ids: NDArray[np.int64]
-    given: Counting
-
-
-def _values(db: AnySession, corpus_id: str, asked: ValuesQuery) -> _Values:
-    codebook = load_codebook(db, corpus_id)
-    versions = codebook_versions(db, corpus_id)
-    version = _version([row["name"] for row in versions], asked.codebook_version)
+def _values(db: AnySession, corpus_id: str, asked: ValuesQuery) -> Values:
     filters = {"metadata": pairs(asked.metadata, "metadata"), "groups": pairs(asked.group, "group")}
-    period: tuple[datetime | None, datetime | None] = (asked.since, asked.until)
-    frame = annotations_under(db, corpus_id, version or "", asked.team, period, filters)
-    text_ids = frame["text_id"].unique().sort().to_numpy()
-    given = counting(codebook.scheme, by_question(frame, codebook, text_ids))
-    about = {"codebook_version": version, "codebook_versions": versions}
-    return _Values(codebook.scheme, about, frame, text_ids, given)
-
-
-def _version(known: list[str], wanted: str | None) -> str | None:
-    """The version asked for or the newest; Invalid, naming those there are, for one that no annotation names."""
-    if wanted is None:
-        return known[0] if known else None
-    if wanted not in known:
-        there = ", ".join(repr(name) for name in known) or "none"
-        raise Invalid(
-            f"No annotation names the codebook version {wanted[:60]!r}; there are: {there}.",
-            field="codebook_version",
-            slug="unknown-codebook-version",
-        )
-    return wanted
+    return values_of(db, corpus_id, asked.codebook_version, asked.team, (asked.since, asked.until), filters)

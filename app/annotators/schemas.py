@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
 from pydantic import Field
 
-from app.http.schemas import AnswerModel
+from app.http.schemas import AnswerModel, RequestModel
 
 
 class VersionAnswer(AnswerModel):
@@ -124,6 +127,67 @@ class TeamAnswer(AnswerModel):
     reason: str | None
 
 
+class ComparedAnswer(AnswerModel):
+    """How often a model fitted without a team agrees with it, and models fitted without each other team with those."""
+
+    own: float
+    others: float = Field(description="In this team's mix of options.")
+    difference: float
+    low: float | None = Field(
+        description="Ends of a 95 % bootstrap interval of the difference, by groups of texts; null with too few groups."
+    )
+    high: float | None
+    cells: int
+
+
+class OptionComparedAnswer(AnswerModel):
+    """The same on one option."""
+
+    option: str
+    agreement: ComparedAnswer | None
+
+
+class JudgedTeamAnswer(AnswerModel):
+    """A team, or an annotator where no teams are named, as models that never saw a label of it judge it."""
+
+    name: str
+    texts: int
+    agreement: ComparedAnswer | None
+    reason: str | None = Field(
+        description="Why there is no agreement: alone, too small, or nobody to compare with."
+    )
+    options: list[OptionComparedAnswer]
+
+
+class ReportDocument(AnswerModel):
+    """What an annotator report found; the result of its job."""
+
+    codebook_version: str
+    by: Literal["team", "annotator"]
+    method: str
+    level: float
+    texts: int
+    folds: int
+    seed: int
+    notes: list[str]
+    teams: list[JudgedTeamAnswer]
+
+
+class ReportAnswer(ReportDocument):
+    """The newest one."""
+
+    job_id: str
+    finished_at: datetime
+
+
+class ReportBody(RequestModel):
+    """Whose values to judge by models."""
+
+    corpus: str = Field(min_length=1, max_length=200, description="Id or name.")
+    codebook_version: str | None = Field(None, max_length=200, description="Default: the newest.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of folds, fits and bootstrap.")
+
+
 class AnnotatorsAnswer(AnswerModel):
     """How often annotators say what the consensus says: agreement with the consensus, not truth. Reviews never enter.
 
@@ -142,3 +206,6 @@ class AnnotatorsAnswer(AnswerModel):
     not_comparable: list[str]
     annotators: list[AnnotatorAnswer]
     teams: list[TeamAnswer]
+    report: ReportAnswer | None = Field(
+        description="The newest finished POST /annotator-reports of this codebook version, over all its values whatever the filters."
+    )

@@ -33,6 +33,7 @@ _BUILT_IN = (
     Kind("sample", "workers.sample", "sample", "/sample-jobs", "Sample job"),
     Kind("evaluate", "workers.evaluate", "train", "/evaluations", "Evaluation", trainer=True, pausable=True),
     Kind("estimates", "workers.estimates", "sample", "/estimates", "Estimates job"),
+    Kind("annotators", "workers.annotators", "sample", "/annotator-reports", "Annotator report"),
     Kind("measure", "workers.measure", "train", "/jobs", "Measurement", trainer=True),
     Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job", pausable=True),
     Kind("rank", "workers.rank", "relabel", "/ranking-jobs", "Ranking job"),

@@ -62,7 +62,7 @@ class JobDocument(BaseModel):
     )
     id: str
     kind: str = Field(
-        description="import, documents, train, search, trial, sample, evaluate, estimates, measure, relabel or rank."
+        description="import, documents, train, search, trial, sample, evaluate, estimates, annotators, measure, relabel or rank."
     )
     state: JobState
     corpus_id: str | None

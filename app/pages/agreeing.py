@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer
+from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer, JudgedTeamAnswer
 from app.db.tables import Corpus
 from app.http.security import Principal
 from app.pages import charts
@@ -46,4 +46,18 @@ def annotators_page(
         ]
         for people in shown
     ]  # fmt: skip
-    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, charts=charts)  # fmt: skip
+    least = {one.name: _least(one) for one in found.report.teams} if found.report else {}
+    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts)  # fmt: skip
+
+
+def _least(team: JudgedTeamAnswer) -> str:
+    """The option on which the model agrees with a team least, beside the others, where that is beyond chance."""
+    apart = [
+        (one.agreement.difference, one.option)
+        for one in team.options
+        if one.agreement is not None and one.agreement.high is not None and one.agreement.high < 0
+    ]
+    if not apart:
+        return ""
+    difference, option = min(apart)
+    return f"{option} ({100 * difference:+.1f})"  # fmt: skip

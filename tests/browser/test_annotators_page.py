@@ -10,22 +10,41 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import Engine
 
+from app.db.session import writing
+from app.jobs import leases
+from app.jobs.queries import create_job
 from tests.integration.review_corpus import Built
-from tests.several_annotators import several_annotators
+from tests.several_annotators import Several, several_annotators
+from workers.annotators.job import run
+from workers.job_context import EXIT_DONE, run_attempt
+from workers.stopping import StopFlag
 
 pytestmark = pytest.mark.browser
+
+
+def report(engine: Engine, several: Several) -> None:
+    """An annotator report, run in this process."""
+    with writing(engine) as session:
+        asked = {"codebook_version": "v1", "seed": 0}
+        job_id = create_job(session, "annotators", several.corpus_id, asked, "ada").id
+    with writing(engine) as session:
+        claimed = leases.claim(session, job_id, "test", 30)
+        assert claimed is not None
+    assert run_attempt(job_id, claimed.fence, run, StopFlag()) == EXIT_DONE
 
 
 def test_each_annotator_beside_the_consensus(
     visit: Callable[..., Any], engine: Engine, built: Built, pictures: Path
 ) -> None:
-    several_annotators(engine, texts=300)
+    report(engine, several_annotators(engine, texts=300))
     rita = visit("rita", viewport={"width": 360, "height": 740}, color_scheme="light")
     page = rita.go("/")
     page.get_by_label("several").get_by_role("link", name="Each annotator").click()
     expect(page.get_by_role("heading", name="ann, ben, cem, dov")).to_be_visible()
     assert page.locator("svg .whisker").count() == 4
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    models = page.get_by_role("region", name="Models fitted without them")
+    expect(models.get_by_role("rowheader", name="south")).to_be_visible()
     details = page.get_by_text("ben by option and quarter")
     details.focus()
     page.keyboard.press("Enter")

@@ -59,7 +59,7 @@ def test_who_errs_three_times_as_often_is_told_apart(admin: TestClient, engine: 
     north, south = found["teams"]
     assert (north["name"], north["annotators"]) == ("north", ["ann", "ben"])
     assert north["quality"]["share"] > south["quality"]["share"]
-    lines = words(found, options=True, periods=True)
+    lines = words(found, detail=True)
     assert any(line.startswith("ann (north)") and "% right (" in line for line in lines)
     assert any("2019 Q3" in line for line in lines)
 

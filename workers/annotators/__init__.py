@@ -1,0 +1,1 @@
+"""Teams judged by models fitted without them."""
