@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import quote
 
 import typer
 
@@ -66,6 +67,29 @@ def show(corpus: Corpus) -> None:
             typer.echo(
                 f"    {option['position']:>3}  {option['key']}{' (retired)' if option['retired'] else ''}"
             )
+
+
+@_verbs.command("set")
+def set_(
+    corpus: Corpus,
+    consensus: Annotated[
+        Literal["majority", "dawid_skene", "model_aware"],
+        typer.Option(help="How annotators who differ are brought together, from the next snapshot on."),
+    ],
+) -> None:
+    """Change how a corpus's labels come about; everything else of it stays."""
+    with connect() as client:
+        answer = call(client, "GET", f"/corpora/{quote(corpus, safe='')}")
+        found = answer.json()
+        kept = {name: found[name] for name in ("name", "description", "sensitive", "fold_group")}
+        call(
+            client,
+            "PUT",
+            f"/corpora/{found['id']}",
+            json=kept | {"consensus": consensus},
+            headers={"If-Match": answer.headers["ETag"]},
+        )
+    typer.echo(f"{found['name']}: consensus {consensus} (was {found['consensus']}).")
 
 
 @_verbs.command("delete")
