@@ -21,6 +21,10 @@ _VERSIONS = text(
         count(DISTINCT a.annotator_id) AS annotators
     FROM annotations a JOIN texts t ON t.id = a.text_id WHERE t.corpus_id = :corpus GROUP BY a.codebook_version"""
 )
+_TEAMS = text(
+    """SELECT DISTINCT a.team FROM annotations a JOIN texts t ON t.id = a.text_id
+    WHERE t.corpus_id = :corpus AND a.team IS NOT NULL ORDER BY a.team"""
+)
 _NAMES = text("SELECT id, name FROM annotators WHERE corpus_id = :corpus ORDER BY name")
 # Reviews are no annotations: they are in another table and never come here.
 _ROWS: LiteralString = """
@@ -63,6 +67,11 @@ def codebook_versions(session: AnySession, corpus_id: str) -> list[dict[str, Any
     rows = [dict(row) for row in session.execute(_VERSIONS, {"corpus": corpus_id}).mappings()]
     ranks = codebook_ranks(row["name"] for row in rows)
     return sorted(rows, key=lambda row: -ranks[row["name"]])
+
+
+def teams(session: AnySession, corpus_id: str) -> list[str]:
+    """The teams that annotations name, in the order of names."""
+    return list(session.scalars(_TEAMS, {"corpus": corpus_id}))
 
 
 def annotator_names(session: AnySession, corpus_id: str) -> dict[int, str]:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from app.annotators.queries import annotations_under, codebook_versions
+from app.annotators.queries import annotations_under, codebook_versions, teams
 from app.corpora.annotations import by_question
 from app.corpora.codebook import load_codebook
 from app.corpora.rules import Counting, counting
@@ -43,7 +43,9 @@ def values_of(
     period: tuple[datetime | None, datetime | None] = (None, None),
     filters: Mapping[str, Mapping[str, str]] = EVERYTHING,
 ) -> Values:
-    """The values of a codebook version (None: the newest); Invalid for one that no annotation names."""
+    """The values of a codebook version (None: the newest); Invalid for one that no annotation names, and so for a team."""
+    if team is not None:
+        _check_team(teams(db, corpus_id), team)
     codebook = load_codebook(db, corpus_id)
     versions = codebook_versions(db, corpus_id)
     chosen = known_version([row["name"] for row in versions], version)
@@ -66,3 +68,14 @@ def known_version(known: list[str], wanted: str | None, field: str = "codebook_v
             slug="unknown-codebook-version",
         )
     return wanted
+
+
+def _check_team(known: list[str], wanted: str) -> None:
+    """Invalid, naming those there are, for a team that no annotation names."""
+    if wanted not in known:
+        there = ", ".join(repr(name) for name in known) or "none"
+        raise Invalid(
+            f"No annotation names the team {wanted[:60]!r}; there are: {there}.",
+            field="team",
+            slug="unknown-team",
+        )

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 
 from app.audits.cells import ReadCell, decided, read_cells
 from app.audits.frame import NOT_DRAWN, Frame, to_arrow
-from app.audits.planning import bands_of, texts_to_draw
+from app.audits.planning import bands_of, check_claim, texts_to_draw
 from app.audits.ranked import newest_ranking, suspicions
 from app.audits.rules import chosen_options
 from app.audits.schemas import AuditSampleRequest
@@ -123,6 +123,8 @@ def prepare(
             field="/design",
             slug="no-ranking",
         )
+    if plan is not None:
+        check_claim(plan.claim, len(frame.text_ids))
     size = texts_to_draw(asked, len(frame.text_ids), plan)
     seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
     design = AuditDesign(size, seed, bands=bands_of(asked, size) if stratified else 1)

@@ -112,6 +112,20 @@ def bands_of(asked: AuditSampleRequest, size: int) -> int:
     return max(fitting, 2 if asked.design == "stratified" else 1)
 
 
+def check_claim(claim: int, remainder: int) -> None:
+    """Refuse a claim that holds of itself: no more can be wrong than there are texts left.
+
+    Raises:
+        Invalid: it does.
+    """
+    if claim >= remainder:
+        raise Invalid(
+            f"At most {claim:,} wrong needs no sample, for only {remainder:,} texts are left: claim fewer than {remainder:,}.",
+            field="/stopping/at_most",
+            slug="empty-claim",
+        )
+
+
 def look_warning(plan: StoppingPlan, remainder: int, size: int) -> str | None:
     """Why a look of so many texts could never stop, or None."""
     needed = reads_needed(remainder, plan)
@@ -145,8 +159,10 @@ def planned_cost(remainder: int, at_most: int, looks: int, alpha: float) -> Stop
 
     Raises:
         ValueError: it cannot be declared.
+        Invalid: it holds of itself.
     """
     plan = StoppingPlan(at_most, looks, alpha)
+    check_claim(at_most, remainder)
     return stopping_cost(plan, 1, remainder, reads_needed(remainder, plan) or remainder)
 
 

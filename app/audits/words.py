@@ -86,7 +86,8 @@ def _limits(result: AuditResult) -> list[str]:
     found = []
     if result.labels.skipped:
         found.append(
-            f"{result.labels.skipped:,} labels were skipped, undecided or left in dispute: the estimate and the upper end count them as wrong, "
+            f"{result.labels.skipped:,} {'label was' if result.labels.skipped == 1 else 'labels were'} skipped, undecided or left in dispute: "
+            "the estimate and the upper end count them as wrong, "
             f"the lower end as right; without them the total would be {result.labels.total_without_skips:,.0f}."
         )
     if result.not_blind:
@@ -123,7 +124,7 @@ def _pair(pair: TwoReaders) -> list[str]:
     if pair.corrected is not None and pair.together is not None:
         found.append(
             f"By what each found alone they see {share(pair.together)} of wrong labels together, if they err independently; corrected for that the "
-            f"total would be {pair.corrected.total:,.0f} ({pair.corrected.low:,.0f} to {pair.corrected.high:,.0f}). TwoReaders who miss the same "
+            f"total would be {pair.corrected.total:,.0f} ({pair.corrected.low:,.0f} to {pair.corrected.high:,.0f}). Two readers who miss the same "
             "hard texts make even this too low."
         )
     else:

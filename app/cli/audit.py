@@ -185,10 +185,11 @@ def _local_cost(remainder: int, at_most: int, looks: int, alpha: float) -> dict[
     """Exactly what the server would say, without one."""
     from app.audits.planning import planned_cost
     from app.cli.client import fail
+    from app.http.problems import Invalid
 
     try:
         return planned_cost(remainder, at_most, looks, alpha).model_dump(mode="json")
-    except ValueError as error:
+    except (ValueError, Invalid) as error:
         fail(str(error), 2)
 
 

@@ -73,15 +73,16 @@ def result_words(result: dict[str, Any]) -> list[str]:
     """The result: its sentences, then a line per option, with the naive number beside."""
     lines = list(result["words"])
     lines.append("")
+    wide = max([24, *(len(option["key"]) + len("   = yes") for option in result["options"])])
     lines.append(
-        f"{'':24} {'labels':>9} {'read':>7} {'wrong':>6} {'estimated':>10}  {'95 % interval':>19} {'plain':>8} {'naive':>8}"
+        f"{'':{wide}} {'labels':>9} {'read':>7} {'wrong':>6} {'estimated':>10}  {'95 % interval':>19} {'plain':>8} {'naive':>8}"
     )
-    lines += [_row("all options", result["labels"])]
+    lines += [_row("all options", result["labels"], wide)]
     for option in result["options"]:
         if option["estimate"] is not None:
-            lines.append(_row(option["key"], option["estimate"]))
+            lines.append(_row(option["key"], option["estimate"], wide))
         lines += [
-            _row(f"  {option['key']} = {value['value']}", value["estimate"])
+            _row(f"  {option['key']} = {value['value']}", value["estimate"], wide)
             + (" *" if value["not_certifiable"] else "")
             for value in option["values"]
         ]
@@ -90,9 +91,9 @@ def result_words(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _row(name: str, found: dict[str, Any]) -> str:
+def _row(name: str, found: dict[str, Any], wide: int) -> str:
     naive = found["naive"]["total"]
     return (
-        f"{name[:24]:24} {found['labels']:>9,} {found['read']:>7,} {found['found']:>6,} {found['total']:>10,.1f}  "
+        f"{name:{wide}} {found['labels']:>9,} {found['read']:>7,} {found['found']:>6,} {found['total']:>10,.1f}  "
         f"{found['low']:>8,.0f} to {found['high']:>7,.0f} {found['plain']['total']:>8,.1f} {'-' if naive is None else f'{naive:,.1f}':>8}"
     )

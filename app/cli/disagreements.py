@@ -50,7 +50,7 @@ def disagreements(
         for item in items:
             typer.echo(json.dumps(item, ensure_ascii=False))
     elif items:
-        _print_table(items)
+        print_table(items, order_by)
     else:
         typer.echo(
             f"No disagreement of {corpus} is {state}."
@@ -71,7 +71,8 @@ def _items(client: httpx.Client, query: dict[str, Any], top: int) -> Iterator[di
             return
 
 
-def _print_table(items: list[dict[str, Any]]) -> None:
+def print_table(items: list[dict[str, Any]], order_by: str | None) -> None:
+    """The listing; `order_by`: a score that has a column of its own."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -88,6 +89,8 @@ def _print_table(items: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     table.add_column("prob.", justify="right")
     table.add_column("suspicion", justify="right")
+    if order_by is not None:
+        table.add_column(order_by, justify="right")
     table.add_column("state")
     for item in items:
         cells = (
@@ -102,6 +105,7 @@ def _print_table(items: list[dict[str, Any]]) -> None:
             *(escape(cell) for cell in cells),
             _share(item["probability"]),
             _share(item["suspicion"]),
+            *([] if order_by is None else [_share((item["scores"] or {}).get(order_by))]),
             item["state"],
         )
     Console(soft_wrap=False).print(table)

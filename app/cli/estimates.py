@@ -45,10 +45,14 @@ def run(
     follow: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
 ) -> None:
     """Estimate prevalences, differences between groups, and regressions. Without --spec and analyses: the share of every option that was read."""
-    from app.cli.client import call, connect
+    from app.cli.client import call, connect, fail
     from app.cli.train import follow_to_the_end
 
-    body = _body(spec) | {"corpus": corpus}
+    body = _body(spec)
+    if body.setdefault("corpus", corpus) != corpus:
+        fail(
+            f"{spec} is about the corpus {body['corpus']!r} and --corpus says {corpus!r}: make them the same."
+        )
     given = _analyses(prevalence or [], difference or [])
     body["analyses"] = [*body.get("analyses", []), *given] or [{"kind": "prevalence"}]
     if audit_sample is not None:
@@ -98,6 +102,8 @@ def package(
             file.write(content)
     except FileExistsError:
         fail(f"{target} exists: name another file.")
+    except OSError as error:
+        fail(f"{target} cannot be written: {error.strerror}.")
     typer.echo(f"{target}: {len(content):,} bytes. Look through its columns before you give it away.")
 
 
@@ -144,6 +150,8 @@ def _show(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from app.estimates.figures import told
+
     console = Console()
     for one in found["analyses"]:
         console.print(f"\n{one['number']}. {one['words']}", markup=False, style="bold")
@@ -154,12 +162,9 @@ def _show(found: dict[str, Any]) -> None:
             "", "estimate", "standard error", f"{100 * found['level']:g} % interval", "naive", box=None
         )
         for row in one["estimates"]:
-            table.add_row(
-                row["name"].replace("[", r"\["), _number(row["value"]), _number(row["standard_error"]),
-                f"{_number(row['low'])} to {_number(row['high'])}", _number(row["naive"]),
-            )  # fmt: skip
+            value, error, low, high, naive = (
+                told(row[name], row["low"], row["high"])
+                for name in ("value", "standard_error", "low", "high", "naive")
+            )
+            table.add_row(row["name"].replace("[", r"\["), value, error, f"{low} to {high}", naive)
         console.print(table)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"

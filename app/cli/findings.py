@@ -29,7 +29,9 @@ def findings(
         page = call(client, "GET", "/label-findings", params=query).json()
     for item in page["items"]:
         typer.echo(json.dumps(item, ensure_ascii=False) if as_json else words(item))
-    if not as_json:
+    if not as_json and page["ranking_id"] is None:
+        typer.echo(f"Nobody has looked yet: findings come with a ranking. remand relabel --corpus {corpus}")
+    elif not as_json:
         typer.echo(
             f"{page['violations']:,} broken dependencies and {page['conflicts']:,} conflicting duplicates in all."
         )

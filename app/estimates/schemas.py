@@ -24,7 +24,8 @@ class TermBody(RequestModel):
     label: Name | None = Field(None, description="An option that the audit sample's readers read.")
     column: Name | None = Field(None, description="A metadata key or a grouping key of the texts.")
     categorical: bool | None = Field(
-        None, description="Whether a column counts as levels; default: unless all of its values are numbers."
+        None,
+        description="Whether a column counts as levels; default: unless all of its values are numbers (those of a CSV file were imported as words: say false).",
     )
     reference: Level | None = Field(
         None,

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from app.db.session import AnySession
 from app.db.tables import Estimates
+from app.estimates.figures import told
 from app.http.security import Principal
 from app.pages import charts, queries
 from app.pages.render import page
@@ -26,7 +27,7 @@ def estimates_page(request: Request, caller: Principal, db: AnySession, found: E
         corpus=queries.corpus_row(db, found.corpus_id),
         charts=charts,
         drawn=drawn,
-        number=number,
+        told=told,
         disagrees=disagrees,
     )
 
@@ -48,10 +49,3 @@ def drawn(analysis: Mapping[str, Any]) -> list[dict[str, Any]]:
 def disagrees(one: Mapping[str, Any]) -> bool:
     """Whether the naive estimate lies outside the interval."""
     return one["naive"] is not None and not one["low"] <= one["naive"] <= one["high"]
-
-
-def number(value: float | None) -> str:
-    """Three decimals, or three digits of what is large or small."""
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"

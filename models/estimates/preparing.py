@@ -65,7 +65,7 @@ def _outcome(panel: Panel, analysis: Analysis, inside: NDArray[np.bool_]) -> Col
     if term.label is not None:
         return Column(term.label, label=term.label)
     assert term.column is not None
-    values = _numbers(panel.columns[term.column], inside, term.column)
+    values = _numbers(panel.columns[term.column], inside, term.column, "an outcome must be one")
     if analysis.kind == "logistic" and not np.isin(values[inside], (0.0, 1.0)).all():
         raise Refused(f"{term.column} is not 0 or 1 everywhere: a logistic regression needs yes or no.")
     return Column(term.column, column=term.column, values=values)
@@ -90,7 +90,11 @@ def _covariates(
             found += _levels(term, values, inside, sampled, references)
         else:
             found.append(
-                Column(term.column, column=term.column, values=_numbers(values, inside, term.column))
+                Column(
+                    term.column,
+                    column=term.column,
+                    values=_numbers(values, inside, term.column, 'make it "categorical"'),
+                )
             )
     return found
 
@@ -107,15 +111,13 @@ def level_of(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _numbers(values: Sequence[Any], inside: NDArray[np.bool_], name: str) -> Vector:
+def _numbers(values: Sequence[Any], inside: NDArray[np.bool_], name: str, advice: str) -> Vector:
     found = np.zeros(len(inside))
     for row in np.flatnonzero(inside).tolist():
         try:
             found[row] = float(values[row])
         except (TypeError, ValueError):
-            raise Refused(
-                f'{name} is {values[row]!r} for a text and no number: make it "categorical".'
-            ) from None
+            raise Refused(f"{name} is {values[row]!r} for a text and no number: {advice}.") from None
     if not np.isfinite(found).all():
         raise Refused(f"{name} is not finite for some texts.")
     return found

@@ -7,9 +7,10 @@ import hmac
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.audits.queries import people
 from app.blobs import Blob
 from app.corpora.queries import register_blob
-from app.db.session import WriteSession, reading
+from app.db.session import AnySession, WriteSession, reading
 from app.db.tables import AuditSample, Corpus, Estimates, LabelSnapshot, RelabelRun
 from app.estimates.panel import Loaded, load_panel
 from app.estimates.queries import adapter_words
@@ -71,18 +72,20 @@ def _material(context: JobContext) -> _Material:
         about = {
             "corpus": {"id": corpus.id, "name": corpus.name, "synthetic": corpus.synthetic},
             "snapshot": {"id": snapshot.id, "digest": snapshot.digest},
-            "audit_sample": _sample_words(sample, loaded),
+            "audit_sample": _sample_words(session, sample, loaded),
             "run": adapter_words(session, run_),
         }
     return _Material(loaded, about)
 
 
-def _sample_words(sample: AuditSample, loaded: Loaded) -> dict[str, Any]:
-    panel = loaded.panel
+def _sample_words(session: AnySession, sample: AuditSample, loaded: Loaded) -> dict[str, Any]:
+    panel, readers = loaded.panel, people(session, sample.id)
     assert sample.closed_at is not None
     return {
         "id": sample.id, "name": sample.name, "drawn": int(panel.drawn.sum()), "frame": len(panel.drawn),
         "strata": int(panel.stratum.max()) + 1, "seed": sample.seed, "readers": sample.readers,
+        "adjudicator": any(person["role"] == "adjudicator" for person in readers),
+        "readings": sum(person["read"] for person in readers), "not_blind": sum(person["not_blind"] for person in readers),
         "sealed_at": sample.sealed_at.isoformat(), "closed_at": sample.closed_at.isoformat(),
         "frame_digest": sample.frame_blob,
     }  # fmt: skip

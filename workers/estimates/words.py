@@ -38,8 +38,9 @@ def methods(document: Mapping[str, Any]) -> str:
             (
                 f"The labels of {sample['frame']:,} texts had been given by annotators. From these texts a random sample of {sample['drawn']:,}, "
                 f"{_strata(sample)}, was sealed (seed {sample['seed']}) before anyone looked, and read blind by "
-                f"{'two readers and an adjudicator' if sample['readers'] == 2 else 'one reader'}."
+                f"{_readers(sample)}."
             ),
+            *_not_blind(sample),
             (
                 "Estimates combine the labels of all texts with this sample by design-based supervised learning (Egami et al. 2023, 2024): "
                 "every text contributes its predicted label, and every text of the sample, weighted by the inverse of its probability of "
@@ -61,6 +62,23 @@ def methods(document: Mapping[str, Any]) -> str:
 
 def _answered(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in document["analyses"] if one["reason"] is None]
+
+
+def _readers(sample: Mapping[str, Any]) -> str:
+    if sample["readers"] == 1:
+        return "one reader"
+    return "two readers and an adjudicator" if sample["adjudicator"] else "two readers"
+
+
+def _not_blind(sample: Mapping[str, Any]) -> list[str]:
+    if not sample["not_blind"]:
+        return []
+    return [
+        (
+            f"In {sample['not_blind']:,} of {sample['readings']:,} readings the reader had been shown labels or probabilities of the text "
+            "before; these were not blind."
+        )
+    ]
 
 
 def _strata(sample: Mapping[str, Any]) -> str:

@@ -63,6 +63,9 @@ def test_filters_leave_too_few_to_compare_and_it_says_why(admin: TestClient, sev
     path = f"/corpora/{several.corpus_id}/agreement"
     team = admin.get(path, params={"team": "north"}).json()
     assert team["annotators"] == ["ann", "ben"]
+    nobody = admin.get(path, params={"team": "nroth"})
+    assert (nobody.status_code, nobody.json()["field"]) == (422, "team")
+    assert "'north'" in nobody.json()["detail"]
     early = admin.get(path, params={"until": "2019-02-01T00:00:00Z"}).json()
     assert early["groups"] == []
     assert len(early["not_comparable"]) == 4

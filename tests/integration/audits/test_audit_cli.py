@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from typer.testing import CliRunner
 
+from app.cli.audit_words import result_words
 from app.cli.main import build
 from tests.audits import truth_of
 from tests.integration.review_corpus import Built
@@ -90,3 +91,19 @@ def test_what_stopping_costs_with_and_without_a_server(remand: Run, monkeypatch:
     plain = invoke("stop-cost", "--at-most", "100", "--remainder", "29000")
     assert "0 wrong found: 847 texts to read" in plain.stdout
     assert invoke("stop-cost", "--at-most", "3").exit_code == 2
+    empty = invoke("stop-cost", "--at-most", "60", "--remainder", "60")
+    assert empty.exit_code == 2
+    assert "claim fewer than 60" in empty.output
+
+
+def test_long_names_of_options_stay_apart() -> None:
+    estimate = {
+        "labels": 40, "read": 20, "found": 1, "total": 2.0, "low": 1.0, "high": 4.0,
+        "plain": {"total": 2.0}, "naive": {"total": None},
+    }  # fmt: skip
+    values = [{"value": value, "estimate": estimate, "not_certifiable": None} for value in ("yes", "no")]
+    option = {"key": "addiction_treatment_ordered", "estimate": estimate, "values": values}
+    rows = result_words({"words": [], "labels": estimate, "options": [option]})
+    assert any("addiction_treatment_ordered = yes " in row for row in rows)
+    assert any("addiction_treatment_ordered = no " in row for row in rows)
+    assert len({row.index(" 40") for row in rows[2:]}) == 1

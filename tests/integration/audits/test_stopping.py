@@ -62,6 +62,15 @@ def test_the_cost_is_told_beforehand(ada: TestClient) -> None:
     assert ada.post("/audit-samples", json=body | {"size": None}, params={"dry_run": True}).json()["size"] == needed[0]  # fmt: skip
 
 
+def test_a_claim_that_holds_of_itself_is_refused(ada: TestClient) -> None:
+    for dry_run in (True, False):
+        body = {"corpus": "letters", **stopping(60)}
+        refused = ada.post("/audit-samples", json=body, params={"dry_run": dry_run})
+        assert (refused.status_code, refused.json()["field"]) == (422, "/stopping/at_most")
+        assert "only 60 texts are left" in refused.json()["detail"]
+    assert ada.get("/audit-samples", params={"corpus": "letters"}).json()["items"] == []
+
+
 def test_it_stops_only_when_few_enough_are_left(
     ada: TestClient, person: Person, built: Built, engine: Engine
 ) -> None:

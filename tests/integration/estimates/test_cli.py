@@ -67,7 +67,13 @@ def test_from_the_command_line_to_a_package(
     target = tmp_path / "replication.zip"
     said("package", job, str(target))
     assert "replication/reproduce.R" in zipfile.ZipFile(target).namelist()
-    assert line.invoke(build(), ["estimates", "package", job, str(target)]).exit_code == 1
+    for taken, expected in (
+        (target, "name another file"),
+        (tmp_path / "nowhere" / "a.zip", "cannot be written"),
+    ):
+        done = line.invoke(build(), ["estimates", "package", job, str(taken)])
+        assert done.exit_code == 1
+        assert expected in done.output
 
 
 def test_what_goes_wrong_is_said(line: CliRunner, world: World, tmp_path: Path) -> None:
@@ -75,8 +81,11 @@ def test_what_goes_wrong_is_said(line: CliRunner, world: World, tmp_path: Path) 
     spec.write_text("{")
     listless = tmp_path / "listless.json"
     listless.write_text('{"analyses": {"kind": "prevalence"}}')
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text('{"corpus": "elsewhere"}')
     for words, expected in (
         (["--spec", str(spec)], "is no JSON"),
+        (["--spec", str(foreign)], "is about the corpus 'elsewhere'"),
         (["--spec", str(listless)], "`analyses` must be a list, not dict"),
         (["--difference", "remorse"], "write OPTION:COLUMN"),
         (["--prevalence", "unread"], "was not read in this audit sample"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from app.cli.disagreements import print_table
 from app.cli.main import build
 from tests.integration.review_corpus import Built
 from tests.served import served_app
@@ -33,6 +34,27 @@ def test_the_top_disagreements_as_a_table(served: CliRunner) -> None:
         ["letter-3", "outcome", "denied", "granted"],
         ["letter-1", "dependants", "yes", "no"],
     ]
+
+
+def test_another_order_shows_its_score_beside_the_suspicion(capsys: pytest.CaptureFixture[str]) -> None:
+    item = {"position": 3, "id": "dis_3", "external_id": "letter-3", "option": "youth", "question": "labels", "human_value": "no",
+            "model_value": "yes", "probability": 0.4, "suspicion": 0.61, "state": "open", "scores": {"stacked": 0.61, "knn": 0.72}}  # fmt: skip
+    print_table([item, item | {"scores": None}], "knn")
+    head, first, hidden = capsys.readouterr().out.splitlines()
+    assert "knn" in head.split()
+    assert "0.720" in first.split()
+    assert "0.720" not in hidden
+
+
+def test_no_findings_are_claimed_before_anything_has_looked(
+    served: CliRunner, built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as as_admin:
+        as_admin.setenv("REMAND_API_KEY", built.keys["ada"])
+        assert served.invoke(build(), ["corpora", "create", "unread"]).exit_code == 0
+    found = served.invoke(build(), ["findings", "unread"])
+    assert "Nobody has looked yet" in found.stdout
+    assert "0 broken" not in found.stdout
 
 
 def test_blind_and_as_json(served: CliRunner) -> None:

@@ -69,6 +69,11 @@ def test_numbers_may_be_levels_and_words_are_no_numbers(panel: Panel) -> None:
     assert 'make it "categorical"' in str(
         prepare(panel, of("linear", replace(COURT, categorical=False, reference=None))).refusal
     )
+    assert "an outcome must be one" in str(
+        prepare(
+            panel, of("linear", REMORSE, outcome=replace(COURT, categorical=None, reference=None))
+        ).refusal
+    )
     assert "is not 0 or 1" in str(prepare(panel, of("logistic", REMORSE, outcome=YEAR)).refusal)
 
 
