@@ -8,7 +8,7 @@ from app.audits.agreement import compared
 from app.audits.answers import AuditProgress
 from app.audits.cells import ReadCell
 from app.audits.frame import Frame, read_frame
-from app.audits.queries import mark_unread_as_skipped
+from app.audits.queries import earlier_plans, mark_unread_as_skipped
 from app.audits.readings import load_readings
 from app.audits.result_schemas import AuditResult
 from app.audits.results import decision, of_labels, of_options, of_strata, of_texts, outcome
@@ -44,7 +44,8 @@ def close(
     mark_unread_as_skipped(session, sample)
     frame = read_frame(blobs.path(sample.frame_blob))
     readings = load_readings(session, sample, frame.text_ids[frame.drawn].tolist())
-    result = _result(sample, frame, readings, cells_of(session, sample), progress)
+    before = 0 if sample.plan_id is None else earlier_plans(session, sample.corpus_id, sample.plan_id)
+    result = _result(sample, frame, readings, cells_of(session, sample), progress, before)
     sample.state, sample.closed_at = "closed", datetime.now(UTC)
     session.add(
         AuditLook(
@@ -78,6 +79,7 @@ def _result(
     readings: Readings,
     cells: tuple[ReadCell, ...],
     progress: AuditProgress,
+    before: int,
 ) -> AuditResult:
     truth = settle(readings, cells)
     found = outcome(frame, cells, truth)
@@ -98,7 +100,7 @@ def _result(
         options=of_options(found, sample.option_keys, sample.design["certify"]),
         strata=of_strata(found),
         two_readers=None if sample.readers == 1 else compared(readings, truth, frame, cells, pooled),
-        stopping=None if plan is None else decision(found, plan, sample.look or 1),
+        stopping=None if plan is None else decision(found, plan, sample.look or 1, before),
         words=[],
     )
     return result.model_copy(update={"words": sentences(result)})

@@ -13,7 +13,7 @@ from app.audits.answers import AuditPlan, AuditStratum
 from app.audits.closing import stopping_plan
 from app.audits.drawing import Prepared, labels_now, labels_of, next_name, prepare, store
 from app.audits.planning import certifiable, intervals, look_warning, stopping_cost
-from app.audits.queries import plan_samples
+from app.audits.queries import earlier_plans, plan_samples
 from app.audits.rules import check_request
 from app.audits.schemas import AuditSampleRequest
 from app.audits.views import result_of
@@ -64,7 +64,7 @@ def plan_sample(session: AnySession, corpus_id: str, asked: AuditSampleRequest) 
             frame.audited.sum(axis=1).astype(np.int64), drawn.stratum, drawn.sizes, drawn.taken, prepared.scores
         ),
         stopping=stopping,
-        warnings=[never] if never else [],
+        warnings=[*([never] if never else []), *_plans_before(session, corpus_id, look)],
     )  # fmt: skip
 
 
@@ -99,6 +99,18 @@ def make_sample(
     if look is not None:
         columns |= {"plan_id": look.plan_id, "look": look.number, "looks_declared": look.plan.looks}
     return store(session, blobs, prepared, snapshot, columns)
+
+
+def _plans_before(session: AnySession, corpus_id: str, look: NextLook | None) -> list[str]:
+    """A warning where a new plan would not be the first."""
+    count = 0 if look is None or look.plan_id is not None else earlier_plans(session, corpus_id, None)
+    return (
+        [
+            f"{count} stopping plan{'s have' if count > 1 else ' has'} been declared before: a new one spends an α of its own, to be reported."
+        ]
+        if count
+        else []
+    )
 
 
 def _prepared(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.audits.answers import Certifiable, ExpectedInterval, StoppingCost
 from app.audits.cells import ReadCell
-from app.audits.results import budget_words
+from app.audits.results import as_if_even, budget_words
 from app.audits.schemas import AuditSampleRequest
 from app.http.problems import Invalid
 from models.audit.sample.design import BANDS
@@ -169,14 +169,15 @@ def planned_cost(remainder: int, at_most: int, looks: int, alpha: float) -> Stop
 def _certifiable(
     option: str, value: str, labels: Mask, inclusion: NDArray[np.float64], certify: float
 ) -> Certifiable:
-    count, read = int(labels.sum()), int(inclusion[labels].sum())
+    count, read = int(labels.sum()), int(inclusion[labels].sum() + 1e-9)
+    even = as_if_even(count, inclusion[labels])
     return Certifiable(
         option=option,
         value="yes" if value == "yes" else "no",
         labels=count,
         read=read,
-        possible=upper_bound(count, read, 0) if count else 0,
-        not_certifiable=budget_words(count, read, certify),
+        possible=upper_bound(count, even, 0) if count else 0,
+        not_certifiable=budget_words(count, read, certify, even),
     )
 
 

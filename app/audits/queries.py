@@ -51,8 +51,10 @@ _SKIP_UNREAD = text(
         SELECT count(DISTINCT r.reader) FROM audit_readings r
         WHERE r.audit_sample_id = :sample AND r.text_id = s.text_id AND r.role = 'reader') < :readers"""
 )
-
-
+_EARLIER_PLANS = text(
+    """SELECT count(*) FROM audit_samples p LEFT JOIN audit_samples f ON f.id = :plan
+    WHERE p.corpus_id = :corpus AND p.id = p.plan_id AND (f.id IS NULL OR (p.sealed_at, p.id) < (f.sealed_at, f.id))"""
+)
 _DRAWN = text(
     """SELECT s.text_id FROM audit_sample_texts s JOIN audit_samples a ON a.id = s.audit_sample_id
     WHERE a.id = :sample AND a.corpus_id = :corpus"""
@@ -153,6 +155,11 @@ def plan_samples(session: AnySession, plan_id: str) -> Sequence[AuditSample]:
     return session.scalars(
         select(AuditSample).where(AuditSample.plan_id == plan_id).order_by(AuditSample.look)
     ).all()
+
+
+def earlier_plans(session: AnySession, corpus_id: str, plan_id: str | None) -> int:
+    """Stopping plans that were declared before this one, or so far; closed or given up, each was a chance to stop."""
+    return session.scalar(_EARLIER_PLANS, {"corpus": corpus_id, "plan": plan_id}) or 0
 
 
 def audited_texts(session: AnySession, corpus_id: str, sample_id: str) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.engine import RowMapping
 
 from app.audits.answers import AnswerChoice, AskedCell, AuditProgress, BlindText, ReaderProgress
@@ -134,13 +135,15 @@ def record(
 def shown_cells(session: AnySession, sample: AuditSample, text_id: int, reader: str) -> list[str]:
     """Keys of the cells of a text of which somebody had been shown labels or probabilities, by the server's own record."""
     codebook = load_codebook(session, sample.corpus_id)
-    found = []
-    for cell in read_cells(scheme_of(session, sample), sample.option_keys):
-        option_id = None if cell.option is None else codebook.option_ids[cell.option]
-        key = CellKey(text_id, codebook.question_ids[cell.question], option_id)
-        if sightings.was_shown(session, reader, key):
-            found.append(cell.key)
-    return found
+    names = {
+        CellKey(
+            text_id,
+            codebook.question_ids[cell.question],
+            None if cell.option is None else codebook.option_ids[cell.option],
+        ): cell.key
+        for cell in read_cells(scheme_of(session, sample), sample.option_keys)
+    }
+    return [names[key] for key in sightings.shown_among(session, reader, text_id, list(names))]
 
 
 def progress(session: AnySession, sample: AuditSample) -> AuditProgress:
@@ -162,18 +165,25 @@ def progress(session: AnySession, sample: AuditSample) -> AuditProgress:
 def _waiting(session: AnySession, sample: AuditSample) -> int:
     """Texts that wait for the adjudicator."""
     cells = read_cells(scheme_of(session, sample), sample.option_keys)
-    return sum(
-        1 for pair in read_pairs(session, sample.id) if not pair["adjudicated"] and _argued(pair, cells)
-    )
+    pairs = [pair for pair in read_pairs(session, sample.id) if not pair["adjudicated"]]
+    return int(_unequal(pairs, cells).any(axis=1).sum()) if pairs else 0
 
 
 def _argued(pair: RowMapping, cells: Sequence[ReadCell]) -> tuple[ReadCell, ...]:
-    first, second = (
-        np.array([[MISSING if value is None else value for value in values]], dtype=np.int8)
-        for values in pair["values"]
-    )
-    unequal = differs(first, second, cells)[0]
+    unequal = _unequal([pair], cells)[0]
     return tuple(cell for cell, argued in zip(cells, unequal, strict=True) if argued)
+
+
+def _unequal(pairs: Sequence[RowMapping], cells: Sequence[ReadCell]) -> NDArray[np.bool_]:
+    """Where two readers differ: bool (pairs, cells)."""
+    first, second = (
+        np.array(
+            [[MISSING if value is None else value for value in pair["values"][which]] for pair in pairs],
+            dtype=np.int8,
+        )
+        for which in (0, 1)
+    )
+    return differs(first, second, cells)
 
 
 def _asked(scheme: Scheme, cell: ReadCell, option_keys: Sequence[str], own: RowMapping | None) -> AskedCell:

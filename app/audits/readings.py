@@ -43,6 +43,11 @@ def counting_rows(session: AnySession, sample_id: str) -> Sequence[RowMapping]:
     return session.execute(_COUNTING, {"sample": sample_id}).mappings().all()
 
 
+def shown_texts(session: AnySession, sample_id: str) -> set[int]:
+    """Text ids of which a reading that counts was not blind: its reader had been shown labels or probabilities of the text."""
+    return {row["text_id"] for row in counting_rows(session, sample_id) if row["shown"]}
+
+
 def load_readings(session: AnySession, sample: AuditSample, text_ids: Sequence[int]) -> Readings:
     """The readings that count of the drawn texts, in their order."""
     place = {int(text_id): row for row, text_id in enumerate(text_ids)}

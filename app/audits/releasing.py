@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from app.audits.answers import AuditRelease
 from app.audits.cells import ReadCell, differs
@@ -23,6 +23,12 @@ from app.db.tables import AuditLog, AuditSample, Review
 from app.http.problems import Conflict
 from app.review.queries import settled_cells
 from models.scheme import MISSING
+
+# as who decides a cell locks its text: else a decision made at this moment would be overruled
+_LOCK_TEXTS = text(
+    """SELECT t.id FROM texts t JOIN audit_sample_texts s ON s.text_id = t.id WHERE s.audit_sample_id = :sample
+    ORDER BY t.id FOR NO KEY UPDATE OF t"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ def release(session: WriteSession, sample: AuditSample, blobs: BlobStore, actor:
         )
     if sample.released_at is not None:
         raise Conflict("This audit sample was released already.", slug="audit-sample-released")
+    session.execute(_LOCK_TEXTS, {"sample": sample.id})
     rows, answer = _reviews(session, sample, blobs)
     if rows:
         session.execute(insert(Review), rows)

@@ -128,6 +128,10 @@ class StoppingResult(AnswerModel):
     certified: int = Field(
         description="The fewest wrong texts left that this look alone certifies, at its share of alpha."
     )
+    earlier_plans: int = Field(
+        0,
+        description="Stopping plans of this corpus that were declared before this one, whatever became of them: each spends an alpha of its own.",
+    )
 
 
 class AuditResult(AnswerModel):

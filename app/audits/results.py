@@ -135,8 +135,8 @@ def of_strata(found: Outcome) -> list[AuditStratumResult]:
     ]
 
 
-def decision(found: Outcome, plan: StoppingPlan, number: int) -> StoppingResult:
-    """Decide a look by the exact test; skipped texts count as wrong."""
+def decision(found: Outcome, plan: StoppingPlan, number: int, before: int = 0) -> StoppingResult:
+    """Decide a look by the exact test; skipped texts count as wrong. before: plans that were declared earlier."""
     wrong, skipped = (int(mask.sum()) for mask in text_counts(found))
     remainder, read = len(found.frame.text_ids), len(found.frame.drawn)
     decided_ = look(plan, number, remainder, read, wrong, skipped)
@@ -154,14 +154,29 @@ def decision(found: Outcome, plan: StoppingPlan, number: int) -> StoppingResult:
         p_value=decided_.p_value,
         stop=decided_.stop,
         certified=decided_.certified,
+        earlier_plans=before,
     )
 
 
-def budget_words(labels: int, read: int, certify: float) -> str | None:
-    """Why `certify` of so many labels cannot be said to be the most that are wrong after reading `read` of them; None where it can."""
+def budget_words(labels: int, read: int, certify: float, even: int | None = None) -> str | None:
+    """Why `certify` of so many labels cannot be said to be the most that are wrong after reading `read` of them; None where it can.
+
+    even: what they count as where bands are read unevenly, see `as_if_even`.
+    """
     if not labels:
         return None
-    return not_certifiable(labels, read, math.floor(certify * labels))
+    counted = read if even is None else min(read, even)
+    words = not_certifiable(labels, counted, math.floor(certify * labels))
+    uneven = f"; {read:,} are read, but as thinly as in the band read least" if counted < read else ""
+    return None if words is None else words + uneven
+
+
+def as_if_even(labels: int, inclusion: NDArray[np.float64]) -> int:
+    """How many of so many labels would be read at the least of their π: where nothing is found, all wrong ones may lie in that band.
+
+    inclusion: float64 (labels or their texts,).
+    """
+    return int(labels * inclusion.min() + 1e-9) if labels else 0
 
 
 def _values(found: Outcome, column: Mask, at: int, certify: float) -> list[AuditValueResult]:
@@ -170,11 +185,20 @@ def _values(found: Outcome, column: Mask, at: int, certify: float) -> list[Audit
     results: list[AuditValueResult] = []
     for with_value, within in ((True, yes), (False, ~yes)):
         estimate = of_labels(found, column & within[:, None])
-        words = budget_words(estimate.labels, estimate.read, certify)
+        words = budget_words(estimate.labels, estimate.read, certify, _even(found, column & within[:, None]))
         results.append(
             AuditValueResult(value="yes" if with_value else "no", estimate=estimate, not_certifiable=words)
         )
     return results
+
+
+def _even(found: Outcome, within: Mask) -> int | None:
+    """`as_if_even` of the labels in question there; None for a simple random sample."""
+    sample, asked = found.sample, found.frame.audited & within
+    if len(sample.sizes) == 1:
+        return None
+    there = (sample.taken / sample.sizes)[found.frame.stratum[asked.any(axis=1)]]
+    return as_if_even(int(asked.sum()), there)
 
 
 def _estimate(

@@ -16,7 +16,7 @@ from app.audits.answers import (
     NextText,
     ReadingAnswer,
 )
-from app.audits.queries import find_audit_sample, list_audit_samples, sampled_text
+from app.audits.queries import audited_texts, find_audit_sample, list_audit_samples, sampled_text
 from app.audits.reading import blind_text, cells_to_read, next_place, progress, record, role_of
 from app.audits.releasing import release
 from app.audits.result_schemas import AuditResult
@@ -32,6 +32,7 @@ from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from app.http.problems import Conflict, NotFound
 from app.http.security import Admin, Reader, Reviewer
 from app.ids import number_of
+from app.review import sightings
 from app.settings import get_settings
 
 router = APIRouter(tags=["audit samples"])
@@ -187,14 +188,19 @@ def result(sample_id: SampleId, caller: Reader, db: WriteDB) -> AuditResult:
         **problems(404, 409),
     },
 )
-def seal(sample_id: SampleId, caller: Reader, db: ReadDB) -> Response:
-    """Design, strata, drawn texts and digests, byte for byte as they were sealed. Only after closing: strata are a model's view of the texts."""
+def seal(sample_id: SampleId, caller: Reader, db: WriteDB) -> Response:
+    """Design, strata, drawn texts and digests, byte for byte as they were sealed. Only after closing: strata are a model's view of the texts.
+
+    A reviewer who asks is no blind reader of these texts any more where there are strata.
+    """
     sample = find_audit_sample(db, sample_id, caller)
     if sample.state != "closed":
         raise Conflict(
             "The sealed document tells the score band of every text: it is shown once the sample is closed.",
             slug="audit-sample-open",
         )
+    if len(sample.design["strata"]) > 1:
+        sightings.record_texts(db, caller, sample.corpus_id, audited_texts(db, sample.corpus_id, sample.id))
     with _blobs().open(sample.seal_blob) as file:
         return Response(file.read(), media_type="application/json")
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.audits.cells import ReadCell, read_cells
 from app.audits.frame import read_frame
-from app.audits.readings import load_readings
+from app.audits.readings import load_readings, shown_texts
 from app.audits.settlement import settle
 from app.blobs import BlobStore
 from app.db.session import AnySession
@@ -43,7 +43,9 @@ class Settled:
     given: Labels
     """int8 (drawn, options): the snapshot's value, MISSING where it has none."""
     truth: Labels
-    """int8 (drawn, options): the settled blind value, MISSING where skipped or not settled."""
+    """int8 (drawn, options): the settled value, MISSING where skipped or not settled."""
+    blind: NDArray[np.bool_]
+    """bool (drawn,): nobody who read the text had been shown its labels or probabilities."""
 
 
 def settled(session: AnySession, sample_id: str, blobs: BlobStore) -> Settled:
@@ -73,6 +75,7 @@ def settled(session: AnySession, sample_id: str, blobs: BlobStore) -> Settled:
         inclusion=(frame.taken / frame.sizes)[frame.stratum[rows]],
         given=frame.given[rows],
         truth=settle(readings, cells_of(session, sample)),
+        blind=~np.isin(frame.text_ids[rows], sorted(shown_texts(session, sample.id))),
     )
 
 

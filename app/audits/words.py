@@ -40,6 +40,7 @@ def _decision(stopping: StoppingResult) -> list[str]:
     level = f"at α = {stopping.alpha:g}" + (
         f" over {stopping.looks_declared} looks" if stopping.looks_declared > 1 else ""
     )
+    spent = _spent(stopping.earlier_plans)
     if stopping.stop:
         return [
             looked,
@@ -47,6 +48,7 @@ def _decision(stopping: StoppingResult) -> list[str]:
                 f"You may stop: were more than {stopping.at_most:,} texts of the remainder wrong, a sample like this would come by chance in "
                 f"at most {stopping.alpha_per_look:.2g} of cases (p = {stopping.p_value:.2g}, {level})."
             ),
+            *spent,
         ]
     rest = (
         f"{stopping.looks_left} declared look{'s are' if stopping.looks_left > 1 else ' is'} left: go on reviewing, then draw the next one."
@@ -60,6 +62,17 @@ def _decision(stopping: StoppingResult) -> list[str]:
             f"Alone, this look leaves up to {stopping.certified:,} possible."
         ),
         rest,
+        *spent,
+    ]
+
+
+def _spent(earlier: int) -> list[str]:
+    """That α has been spent before."""
+    if not earlier:
+        return []
+    plans = "One stopping plan was" if earlier == 1 else f"{earlier} stopping plans were"
+    return [
+        f"{plans} declared for this corpus before this one, each with an α of its own: report every one of them."
     ]
 
 

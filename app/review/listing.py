@@ -43,7 +43,8 @@ _ROWS = f"""
 """  # noqa: S608  # built from constants; every value is bound
 _QUEUE = "d.reason <> 'finding'"
 _AFTER = "d.position > :after"
-_PLACE = "coalesce({d}.places[:score], {d}.scores[:score])"
+# a cell that has no such score comes last: to Postgres NaN is above every number
+_PLACE = "coalesce({d}.places[:score], nullif({d}.scores[:score], 'NaN'), -1)"
 _AFTER_BY_SCORE = f"""(:after = 0 OR ({_PLACE.format(d="d")}, -d.position) < (
     SELECT {_PLACE.format(d="p")}, -p.position FROM disagreements p WHERE p.ranking_id = :ranking AND p.position = :after))"""  # noqa: S608  # built from constants
 _BY_SCORE = f"{_PLACE.format(d='d')} DESC, d.position"

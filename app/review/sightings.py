@@ -28,6 +28,12 @@ _SHOWN = text(
             AND (a.detail -> 'disagreements' @> to_jsonb(d.id) OR a.detail ->> 'disagreements' = 'all')
     )"""
 )
+_CELLS_SHOWN = text(
+    """SELECT r.question_id, r.option_id FROM reviews r WHERE r.text_id = :text_id AND r.value IS NOT NULL AND r.reviewer = :reviewer
+    UNION SELECT d.question_id, d.option_id FROM disagreements d JOIN audit_log a ON a.object_id = d.ranking_id
+    WHERE d.text_id = :text_id AND a.actor = :reviewer AND a.action = :action
+        AND (a.detail -> 'disagreements' @> to_jsonb(d.id) OR a.detail ->> 'disagreements' = 'all')"""
+)
 _TEXT_SHOWN = text(
     """SELECT EXISTS (
         SELECT FROM texts t JOIN audit_log a ON a.object_id = t.corpus_id
@@ -67,6 +73,15 @@ def was_shown(session: AnySession, reviewer: str, cell: CellKey) -> bool:
     """Whether a reviewer has seen past the blind at a cell, in any ranking: by a view that showed it or its text, or by having voted there before."""
     parameters = {**cell.parameters(), "reviewer": reviewer, "action": ACTION}
     return bool(session.scalar(_SHOWN, parameters)) or _text_shown(session, reviewer, cell.text_id)
+
+
+def shown_among(session: AnySession, reviewer: str, text_id: int, cells: Sequence[CellKey]) -> list[CellKey]:
+    """Those of a text's cells of which `was_shown` holds, in two queries."""
+    if _text_shown(session, reviewer, text_id):
+        return list(cells)
+    found = session.execute(_CELLS_SHOWN, {"text_id": text_id, "reviewer": reviewer, "action": ACTION})
+    known = {(question, option) for question, option in found}  # rows are no pairs to mypy
+    return [cell for cell in cells if (cell.question_id, cell.option_id) in known]
 
 
 def _text_shown(session: AnySession, reviewer: str, text_id: int) -> bool:

@@ -263,6 +263,7 @@ def add_ranking(session: WriteSession, built: Built, cells: list[dict[str, Any]]
             model_value=cell["model"],
             probability=cell.get("probability", 0.05),
             suspicion=cell.get("suspicion", 1 - position / 100),
+            scores=cell.get("scores", []),
         )
         session.add(row)
         session.flush()

@@ -29,13 +29,15 @@ class Audited:
 
     samples: tuple[str, ...]
     rows: NDArray[np.int64]
-    """int64 (drawn): rows of the run's texts; a text that several samples drew counts as the newest found it."""
+    """int64 (drawn): rows of the run's texts, each once."""
     given: Labels
-    """int8 (drawn, options): the value that was audited."""
+    """int8 (drawn, options): the value that was audited, before any sample's outcome was released into it."""
     truth: Labels
-    """int8 (drawn, options): the settled blind value; MISSING where skipped, not settled or not read."""
+    """int8 (drawn, options): the settled value, the newest where several samples read it; MISSING where skipped, not settled or not read."""
     inclusion: NDArray[np.float64]
-    """float64 (drawn)."""
+    """float64 (drawn, options): 1 over the sum of 1 / π of the samples that settled it, each being a sample of everything; NaN where none did."""
+    blind: NDArray[np.bool_]
+    """bool (drawn): every reading of it was blind."""
 
     def as_given(self, labels: Labels) -> Labels:
         """Labels, int8 (texts, options), as they would be had no sample been read."""
@@ -55,24 +57,35 @@ def audited_cells(session: AnySession, run: Run, scheme: Scheme) -> Audited:
 
 def joined(samples: Sequence[Settled], row_of: dict[int, int], option_keys: Sequence[str]) -> Audited:
     """Several samples, the newest first, as one."""
-    taken: dict[int, tuple[NDArray[np.int8], NDArray[np.int8], float]] = {}
-    for sample in samples:
-        wanted = [sample.option_keys.index(key) if key in sample.option_keys else -1 for key in option_keys]
-        read = np.array(wanted) >= 0
-        given = np.where(read, sample.given[:, wanted], MISSING).astype(np.int8)
-        truth = np.where(read, sample.truth[:, wanted], MISSING).astype(np.int8)
-        for place, version in enumerate(sample.text_version_ids.tolist()):
-            row = row_of.get(version)
-            if row is not None and row not in taken:
-                taken[row] = given[place], truth[place], float(sample.inclusion[place])
-    shape = (len(taken), len(option_keys))
-    return Audited(
-        samples=tuple(sample.sample_id for sample in samples),
-        rows=np.array(list(taken), dtype=np.int64),
-        given=np.array([given for given, _, _ in taken.values()], dtype=np.int8).reshape(shape),
-        truth=np.array([truth for _, truth, _ in taken.values()], dtype=np.int8).reshape(shape),
-        inclusion=np.array([pi for _, _, pi in taken.values()], dtype=np.float64),
-    )
+    places = [
+        np.array([row_of.get(number, -1) for number in one.text_version_ids.tolist()], dtype=np.int64)
+        for one in samples
+    ]
+    rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *places]))
+    rows = rows[rows >= 0]
+    given, truth = (np.full((len(rows), len(option_keys)), MISSING, dtype=np.int8) for _ in range(2))
+    weight, blind = np.zeros(truth.shape), np.ones(len(rows), dtype=np.bool_)
+    for sample, place in zip(samples, places, strict=True):
+        there = place >= 0
+        at = np.searchsorted(rows, place[there])
+        audited, settled_ = (
+            _columns(values[there], sample.option_keys, option_keys)
+            for values in (sample.given, sample.truth)
+        )
+        known = settled_ != MISSING
+        # The oldest given value: a later sample may have been drawn from labels that an earlier one had corrected.
+        given[at] = np.where(known, audited, given[at])
+        truth[at] = np.where(truth[at] == MISSING, settled_, truth[at])
+        weight[at] += known / sample.inclusion[there, None]
+        blind[at] &= sample.blind[there]
+    inclusion = np.divide(1.0, weight, out=np.full(weight.shape, np.nan), where=weight > 0)
+    return Audited(tuple(sample.sample_id for sample in samples), rows, given, truth, inclusion, blind)
+
+
+def _columns(values: Labels, theirs: Sequence[str], ours: Sequence[str]) -> Labels:
+    """Columns of some options in the order of others; MISSING where they are not among them."""
+    wanted = [theirs.index(key) if key in theirs else -1 for key in ours]
+    return np.where(np.array(wanted) >= 0, values[:, wanted], MISSING).astype(np.int8)
 
 
 def calibrated(
@@ -83,7 +96,7 @@ def calibrated(
     reviewed: Reviewed,
     scheme: Scheme,
 ) -> Calibration | NotCalibrated:
-    """The fit of error probabilities on the audited cells that nothing else has settled.
+    """The fit of error probabilities on the cells that were read blind and that nothing else has settled.
 
     Args:
         scores: float32 (texts, cells), by labels that know nothing of the samples.
@@ -99,13 +112,13 @@ def calibrated(
         columns = list(cell.positions)
         truth, given = audited.truth[:, columns], labels[audited.rows][:, columns]
         known = np.isin(truth, (NO, YES)).all(axis=1) & np.isin(given, (NO, YES)).all(axis=1)
-        known &= np.isfinite(scores[audited.rows, place])
+        known &= np.isfinite(scores[audited.rows, place]) & audited.blind
         known &= np.array(
             [(int(number), cell.question, cell.option) not in queue for number in text_ids[audited.rows]], dtype=np.bool_
         )  # fmt: skip
         suspicion.append(scores[audited.rows[known], place].astype(np.float64))
         wrong.append((truth[known] != given[known]).any(axis=1))
-        inclusion.append(audited.inclusion[known])
+        inclusion.append(audited.inclusion[known, columns[0]])
         texts.append(audited.rows[known])
     return calibrate(*(np.concatenate(parts) for parts in (suspicion, wrong, inclusion, texts)))
 

@@ -153,3 +153,20 @@ def test_nothing_is_left_to_certify(ada: TestClient, built: Built, engine: Engin
     decide(ada, built, engine, list(range(60)))
     refused = ada.post("/audit-samples", json={"corpus": "letters", **stopping(2)})
     assert refused.json()["type"] == "urn:remand:problem:nothing-to-audit"
+
+
+def test_plans_declared_before_are_counted_whatever_became_of_them(ada: TestClient, person: Person) -> None:
+    """Whoever declares plan after plan until one stops spends alpha after alpha: each result says so."""
+    vera = person("vera")
+    draw(ada, **stopping(2, size=50, seed=1))  # given up in the middle
+    asked = {"corpus": "letters", **stopping(2, size=50, seed=2)}
+    plan = ada.post("/audit-samples", json=asked, params={"dry_run": True}).json()
+    assert any("1 stopping plan has been declared before" in warning for warning in plan["warnings"])
+    second = draw(ada, **stopping(2, size=50, seed=2))
+    third = draw(ada, **stopping(2, size=50, seed=3))
+    read_all(vera, second["id"])
+    result = close(ada, second["id"])
+    assert result["stopping"]["earlier_plans"] == 1  # the third came later
+    assert any("One stopping plan was declared for this corpus before" in words for words in result["words"])
+    read_all(vera, third["id"])
+    assert close(ada, third["id"])["stopping"]["earlier_plans"] == 2

@@ -33,6 +33,52 @@ def test_by_falling_suspicion(vera: TestClient, built: corpus.Built) -> None:
     assert cells(vera, corpus=built.corpus_id) == ALL
 
 
+def test_a_cell_without_a_score_comes_last_by_that_score(
+    vera: TestClient, engine: Engine, built: corpus.Built
+) -> None:
+    """No similar text, no `knn`: to Postgres NaN is above every number."""
+    listed = [
+        {
+            "text": "letter-1",
+            "question": "arguments",
+            "option": "remorse",
+            "human": "yes",
+            "model": "no",
+            "scores": [0.9, float("nan")],
+        },
+        {
+            "text": "letter-2",
+            "question": "arguments",
+            "option": "remorse",
+            "human": "yes",
+            "model": "no",
+            "scores": [0.8, 0.1],
+        },
+        {
+            "text": "letter-3",
+            "question": "arguments",
+            "option": "remorse",
+            "human": "yes",
+            "model": "no",
+            "scores": [0.7, 0.6],
+        },
+    ]
+    with writing(engine) as session:
+        corpus.add_ranking(session, built, listed, score_names=["stacked", "knn"])
+    expected = ["letter-3", "letter-2", "letter-1"]
+    assert [text for text, _ in cells(vera, order_by="knn")] == expected
+    walked, cursor = [], None
+    for _ in expected:
+        page = vera.get(
+            "/label-disagreements",
+            params={"corpus": "letters", "order_by": "knn", "limit": 1}
+            | ({"cursor": cursor} if cursor else {}),
+        ).json()
+        walked += [item["external_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert (walked, cursor) == (expected, None)
+
+
 FILTERS: list[tuple[dict[str, str], list[int]]] = [
     ({"option": "remorse"}, [0]),
     ({"option": "granted"}, [1, 4]),

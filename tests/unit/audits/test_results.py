@@ -8,7 +8,7 @@ import pytest
 from app.audits.agreement import compared
 from app.audits.cells import read_cells
 from app.audits.frame import NOT_DRAWN, Frame
-from app.audits.planning import bands_of, intervals, look_warning, planned_cost, texts_to_draw
+from app.audits.planning import bands_of, certifiable, intervals, look_warning, planned_cost, texts_to_draw
 from app.audits.results import budget_words, decision, of_labels, of_options, of_texts, outcome
 from app.audits.rules import check_request, chosen_options, coded, spoken
 from app.audits.schemas import AuditSampleRequest
@@ -203,3 +203,18 @@ def test_the_chart_ends_just_above_the_widest_interval(most: float, last: float)
     assert ticks[0] == 0
     assert ticks[-1] == pytest.approx(last)
     assert len(ticks) <= 6
+
+
+def test_an_uneven_sample_certifies_no_more_than_its_least_read_band_does() -> None:
+    """A thousand labels, of which half are read at one in fifty: all wrong ones may lie there."""
+    whole = frame(1000, 0)
+    even = certifiable(whole.given, whole.audited, np.full(1000, 0.26), CELLS[:1], KEYS, 0.05)[1]
+    uneven = np.where(np.arange(1000) < 500, 0.02, 0.5)
+    banded = certifiable(whole.given, whole.audited, uneven, CELLS[:1], KEYS, 0.05)[1]
+    assert (even.read, banded.read) == (260, 260)
+    assert even.not_certifiable is None
+    assert even.possible < 15
+    assert banded.not_certifiable is not None
+    assert "260 are read, but as thinly as in the band read least" in banded.not_certifiable
+    # no wrong label found among ten of five hundred leaves so many, and more are claimed possible
+    assert banded.possible > 500 * (1 - 0.05 ** (1 / 10))
