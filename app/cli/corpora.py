@@ -60,7 +60,9 @@ def show(corpus: Corpus) -> None:
     typer.echo(
         f"{found['name']} ({found['id']}): {found['texts']:,} texts, {found['annotators']:,} annotators"
     )
-    typer.echo(f"folds are split by {found['fold_group'] or 'text'}; scheme version {scheme['version']}")
+    typer.echo(
+        f"folds are split by {found['fold_group'] or 'text'}; consensus {found['consensus']}; scheme version {scheme['version']}"
+    )
     for question in scheme["questions"]:
         typer.echo(f"  {question['key']} ({question['kind']})")
         for option in question["options"]:
