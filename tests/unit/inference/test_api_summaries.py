@@ -7,8 +7,8 @@ from app.inference.schemas import SummarizeBody
 from app.inference.summaries import budget_of, summarized
 
 TEXT = "It rained. He stayed in."
-BOTH = {"sentences": [[0, 10], [11, 24]], "sentences_in_text": 2}
-FIRST = {"sentences": [[0, 10]], "sentences_in_text": 2}
+BOTH = {"sentences": [[0, 10], [11, 24]], "sentences_in_text": 2, "words": 5, "words_in_text": 5}
+FIRST = {"sentences": [[0, 10]], "sentences_in_text": 2, "words": 2, "words_in_text": 5}
 
 
 @pytest.mark.parametrize(

@@ -201,12 +201,16 @@ def test_stopping_the_server_answers_those_who_wait():
 def test_summaries_are_sentences_with_offsets(client, method, unit, amount, expected):
     text = "It rained. He stayed in"
     body = {"base": "minilm", "text": text, "method": method, "unit": unit, "amount": amount}
-    assert client.post("/summarize", json=body).json() == {"sentences": expected, "sentences_in_text": 2}
+    found = client.post("/summarize", json=body).json()
+    assert (found["sentences"], found["sentences_in_text"]) == (expected, 2)
+    assert (found["words"], found["words_in_text"]) == (2 if len(expected) == 1 else 5, 5)
 
 
 def test_a_text_without_a_sentence_has_an_empty_summary(client):
     body = {"base": "minilm", "text": "  ", "unit": "words", "amount": 5}
-    assert client.post("/summarize", json=body).json() == {"sentences": [], "sentences_in_text": 0}
+    assert client.post("/summarize", json=body).json() == {
+        "sentences": [], "sentences_in_text": 0, "words": 0, "words_in_text": 0,
+    }  # fmt: skip
 
 
 def test_too_many_sentences_to_compare(client):
