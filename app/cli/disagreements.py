@@ -87,7 +87,7 @@ def print_table(items: list[dict[str, Any]], order_by: str | None) -> None:
         ("model", False),
     ):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    table.add_column("chance of label", justify="right")
+    table.add_column("p people", justify="right")
     table.add_column("suspicion", justify="right")
     if order_by is not None:
         table.add_column(order_by, justify="right")
