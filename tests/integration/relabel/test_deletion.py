@@ -58,7 +58,7 @@ def test_nothing_of_a_reviewed_corpus_is_left(client: TestClient, world, attempt
     etag = client.get(f"/label-disagreements/{first}").headers["ETag"]
     decided = client.put(place, json={"value": "yes"}, headers={"If-Match": etag})
     assert client.delete(place, headers={"If-Match": decided.headers["ETag"]}).status_code == 200
-    assert len(files()) == 3  # adapter, snapshot, embeddings
+    assert len(files()) == 4  # adapter, snapshot, embeddings, similar texts with near duplicates
     assert client.delete(f"/corpora/{CORPUS}").status_code == 204
     with reading() as session:
         left = {table: session.scalar(text(f"SELECT count(*) FROM {table}")) for table in _LEFT}
