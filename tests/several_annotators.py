@@ -14,33 +14,12 @@ from app.db.session import writing
 from app.db.tables import Annotation, Annotator, Text, TextVersion
 from models.data.near_duplicates import content_digest
 from tests.integration.review_corpus import Built, build_corpus
+from tests.small_corpus import FILLER
 
 PEOPLE = {"ann": ("north", 0.04), "ben": ("north", 0.12), "cem": ("south", 0.15), "dov": ("south", 0.35)}
 """Team of each, and how often they answer at random."""
 _WORDS = {"remorse": ("regret", "sorry", "ashamed"), "dependants": ("daughter", "mother", "children"),
           "granted": ("allowed", "pleased"), "denied": ("refused", "dismissed"), "open": ("waiting", "pending")}  # fmt: skip
-_FILLER = [
-    "your",
-    "honour",
-    "i",
-    "write",
-    "to",
-    "you",
-    "about",
-    "my",
-    "case",
-    "and",
-    "ask",
-    "the",
-    "court",
-    "to",
-    "read",
-    "this",
-    "letter",
-    "before",
-    "the",
-    "hearing",
-]
 
 
 @dataclass
@@ -106,7 +85,7 @@ def add_run(engine: Engine, several: Several, right: float = 2.0, seed: int = 2)
 def _texts(session: Any, found: Several, rng: np.random.Generator) -> None:
     built = found.built
     for number, truth in enumerate(found.truth):
-        words = list(rng.choice(_FILLER, 12))
+        words = list(rng.choice(FILLER, 12))
         for key, value in zip(_WORDS, truth, strict=True):
             words += [str(rng.choice(_WORDS[key]))] if value else []
         content = " ".join(rng.permutation(words)) + f" number {number}."

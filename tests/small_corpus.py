@@ -20,28 +20,7 @@ TWO_ARGUMENTS = Scheme(
         ),
     )
 )
-_FILLER = [
-    "your",
-    "honour",
-    "i",
-    "write",
-    "to",
-    "you",
-    "about",
-    "my",
-    "case",
-    "and",
-    "ask",
-    "the",
-    "court",
-    "to",
-    "read",
-    "this",
-    "letter",
-    "before",
-    "the",
-    "hearing",
-]
+FILLER = "your honour i write to you about my case and ask the court to read this letter before the hearing".split()  # fmt: skip  # noqa: SIM905
 _SAYS = {
     "remorse": ("regret", "sorry", "ashamed", "apologise"),
     "dependants": ("daughter", "mother", "children", "household"),
@@ -64,7 +43,7 @@ def letters(count: int, seed: int = 0) -> list[Letter]:
     found = []
     for number in range(count):
         labels = [int(draw.random() < 0.4), int(draw.random() < 0.3)]
-        words = draw.sample(_FILLER, 12)
+        words = draw.sample(FILLER, 12)
         for said, choices in zip(labels, _SAYS.values(), strict=True):
             words += [draw.choice(choices)] if said else []
         draw.shuffle(words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
@@ -21,7 +20,7 @@ from app.db.tables import AuditLog, Corpus
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.etags import IfMatch, etag_of, require_match
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, newest_before, newest_cursor
 from app.http.problems import Conflict
 from app.http.schemas import check_string
 from app.http.security import Admin, Principal, Reader, require_unscoped
@@ -41,16 +40,13 @@ def list_(
     """Newest first."""
     corpus_id = corpus_for(db, corpus, caller, "corpus").id if corpus else None
     name = f"adapters:{corpus_id}"
-    before = None
-    if cursor is not None:
-        at, identifier = decode_cursor(cursor, name)
-        before = (datetime.fromisoformat(at), str(identifier))
+    before = newest_before(cursor, name)
     found = list_adapters(db, corpus_id=corpus_id, only=caller.corpus_id, before=before, limit=limit + 1)
     page, last = found[:limit], found[limit - 1] if len(found) > limit else None
     promoted = promoted_adapters(db, page)
     return Page(
         items=[adapter_answer(adapter, promoted=adapter.id in promoted) for adapter in page],
-        next_cursor=encode_cursor(name, [last.created_at.isoformat(), last.id]) if last else None,
+        next_cursor=newest_cursor(name, last.created_at, last.id) if last else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -28,7 +27,7 @@ from app.db.tables import AuditLog
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.idempotency import Idempotent, Replay
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, newest_before, newest_cursor
 from app.http.problems import Conflict, NotFound
 from app.http.security import Admin, Reader, Reviewer
 from app.ids import number_of
@@ -84,15 +83,13 @@ def list_(
 ) -> Page[AuditSampleAnswer]:
     """Newest first."""
     corpus_id = corpus_for(db, corpus, caller, "corpus").id if corpus else caller.corpus_id
-    kind, before = f"audit-samples:{corpus_id}", None
-    if cursor is not None:
-        at, identifier = decode_cursor(cursor, kind)
-        before = (datetime.fromisoformat(at), str(identifier))
+    kind = f"audit-samples:{corpus_id}"
+    before = newest_before(cursor, kind)
     found = list_audit_samples(db, corpus_id, before, limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return Page(
         items=[sample_answer(db, sample) for sample in found[:limit]],
-        next_cursor=encode_cursor(kind, [last.sealed_at.isoformat(), last.id]) if last else None,
+        next_cursor=newest_cursor(kind, last.sealed_at, last.id) if last else None,
     )
 
 

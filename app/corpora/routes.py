@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
@@ -38,7 +37,7 @@ from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.etags import IfMatch, etag_of, require_match
 from app.http.idempotency import Idempotent
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, newest_before, newest_cursor
 from app.http.problems import Invalid, NotFound
 from app.http.security import Admin, Reader, forget_credentials, require_unscoped
 from app.settings import get_settings
@@ -73,13 +72,10 @@ def make_corpus(body: CorpusRequest, caller: Admin, db: WriteDB, idempotent: Ide
 @router.get("", summary="List corpora", responses=problems(422))
 def list_(caller: Reader, db: ReadDB, limit: Limit = 50, cursor: Cursor = None) -> Page[CorpusAnswer]:
     """The corpora that the key reaches, newest first."""
-    before = None
-    if cursor is not None:
-        at, identifier = decode_cursor(cursor, "corpora")
-        before = (datetime.fromisoformat(at), identifier)
+    before = newest_before(cursor, "corpora")
     found = list_corpora(db, only=caller.corpus_id, before=before, limit=limit + 1)
     page, last = found[:limit], found[limit - 1] if len(found) > limit else None
-    following = encode_cursor("corpora", [last.created_at.isoformat(), last.id]) if last else None
+    following = newest_cursor("corpora", last.created_at, last.id) if last else None
     return Page(items=[corpus_answer(corpus) for corpus in page], next_cursor=following)
 
 

@@ -101,7 +101,7 @@ def positions(question: Question) -> list[int]:
 def _yes_no(given: Annotations, place: int, column: int, found: Consensus) -> None:
     """Fill one option's column."""
     values = given.values[:, place]
-    rows = _in_force(given, values != MISSING)
+    rows = in_force(given, values != MISSING)
     texts, values = given.texts[rows], values[rows]
     count = len(found.values)
     for code, counts in (
@@ -118,7 +118,7 @@ def _yes_no(given: Annotations, place: int, column: int, found: Consensus) -> No
 
 def _choose_one(given: Annotations, columns: list[int], found: Consensus) -> None:
     """Fill the columns of a choose_one question: one vote per annotator, plurality, one-hot."""
-    rows = _in_force(given, (given.values != MISSING).any(axis=1))
+    rows = in_force(given, (given.values != MISSING).any(axis=1))
     texts, values = given.texts[rows], widened(given.values[rows], len(columns))
     chosen = (values == YES).sum(axis=1) == 1
     votes = np.zeros((len(found.values), len(columns)), dtype=np.int16)
@@ -183,13 +183,13 @@ def _counting_parts(
     columns = positions(question)
     keys = np.column_stack([given.texts, given.annotators, given.codebooks])
     if question.kind is QuestionKind.CHOOSE_ONE:
-        rows = _in_force(given, (given.values != MISSING).any(axis=1))
+        rows = in_force(given, (given.values != MISSING).any(axis=1))
         values = widened(given.values[rows], len(columns))
         chosen = (values == YES).sum(axis=1) == 1
         yield keys[rows[chosen]], columns, (values[chosen] == YES).astype(np.int8)
         return
     for place, column in enumerate(columns[: given.values.shape[1]]):
-        rows = _in_force(given, given.values[:, place] != MISSING)
+        rows = in_force(given, given.values[:, place] != MISSING)
         yield keys[rows], [column], given.values[rows, place][:, None]
 
 
@@ -199,7 +199,7 @@ def widened(values: NDArray[np.int8], columns: int) -> NDArray[np.int8]:
     return np.pad(values, ((0, 0), (0, missing)), constant_values=MISSING)[:, :columns]
 
 
-def _in_force(given: Annotations, present: NDArray[np.bool_]) -> NDArray[np.intp]:
+def in_force(given: Annotations, present: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Rows that count for a cell: each annotator's newest present one, under the newest codebook version that has any."""
     rows = np.flatnonzero(present)
     texts, annotators, codebooks = given.texts[rows], given.annotators[rows], given.codebooks[rows]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -46,7 +45,7 @@ from app.db.tables import Corpus
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.idempotency import Idempotent, Replay
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, newest_before, newest_cursor
 from app.http.security import Admin, Reader
 from app.ids import numbered
 from app.jobs.queries import create_job
@@ -99,13 +98,11 @@ def samples(
 ) -> Page[SampleSummary]:
     """Recorded samples of a corpus, newest first."""
     corpus = corpus_for(db, corpus_id, caller)
-    kind, before = f"samples:{corpus.id}", None
-    if cursor is not None:
-        at, identifier = decode_cursor(cursor, kind)
-        before = (datetime.fromisoformat(at), identifier)
+    kind = f"samples:{corpus.id}"
+    before = newest_before(cursor, kind)
     found = list_samples(db, corpus.id, before, limit + 1)
     page, last = found[:limit], found[limit - 1] if len(found) > limit else None
-    following = encode_cursor(kind, [last.created_at.isoformat(), last.id]) if last else None
+    following = newest_cursor(kind, last.created_at, last.id) if last else None
     return Page(items=[sample_summary(sample) for sample in page], next_cursor=following)
 
 

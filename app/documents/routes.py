@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
@@ -19,7 +18,7 @@ from app.documents.schemas import DocumentFileAnswer, DocumentSetAnswer, Documen
 from app.http.database import ReadDB
 from app.http.documented import problems
 from app.http.idempotency import Idempotency, IdempotencyHeader
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, newest_before, newest_cursor
 from app.http.problems import Invalid, TooLarge
 from app.http.schemas import check_string
 from app.http.security import Admin, Principal, Reader
@@ -85,15 +84,12 @@ def list_(
     """Newest first."""
     corpus_id = corpus_for(db, corpus, caller, "corpus").id if corpus else caller.corpus_id
     name = f"document-sets:{corpus_id}"
-    before = None
-    if cursor is not None:
-        at, identifier = decode_cursor(cursor, name)
-        before = (datetime.fromisoformat(at), str(identifier))
+    before = newest_before(cursor, name)
     found = list_sets(db, corpus_id=corpus_id, before=before, limit=limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return Page(
         items=[DocumentSetAnswer(**_fields(row)) for row in found[:limit]],
-        next_cursor=encode_cursor(name, [last["created_at"].isoformat(), last["id"]]) if last else None,
+        next_cursor=newest_cursor(name, last["created_at"], last["id"]) if last else None,
     )
 
 

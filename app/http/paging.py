@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import json
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
@@ -57,6 +58,19 @@ def decode_cursor(cursor: str, kind: str) -> list[Any]:
             slug="foreign-cursor",
         )
     return list(values)
+
+
+def newest_before(cursor: str | None, kind: str) -> tuple[datetime, str] | None:
+    """Where a listing that shows the newest first goes on: moment and id of the last item shown; None for its first page."""
+    if cursor is None:
+        return None
+    moment, identifier = decode_cursor(cursor, kind)
+    return datetime.fromisoformat(moment), str(identifier)
+
+
+def newest_cursor(kind: str, moment: datetime, identifier: str) -> str:
+    """The cursor that `newest_before` reads, of the last item of a page."""
+    return encode_cursor(kind, [moment.isoformat(), identifier])
 
 
 def _signature(content: bytes) -> bytes:

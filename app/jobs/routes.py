@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -14,7 +13,7 @@ from app.db.session import AnySession, reading
 from app.db.tables import Job
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, newest_before, newest_cursor
 from app.http.problems import Conflict, Invalid, NotFound
 from app.http.security import Admin, Principal, Reader, check_scope
 from app.jobs.kinds import KINDS
@@ -133,13 +132,13 @@ def _list(kind: str | None) -> Callable[..., Page[JobDocument]]:
         """Newest first."""
         corpus_id = corpus_for(db, corpus, caller, "corpus").id if corpus else caller.corpus_id
         name = f"jobs:{kind}:{corpus_id}:{state}"
-        before = _position(cursor, name)
+        before = newest_before(cursor, name)
         found = list_jobs(db, kind=kind, corpus_id=corpus_id, state=state, before=before, limit=limit + 1)
         more = len(found) > limit
         last = found[limit - 1] if more else None
         return Page(
             items=[job_document(job) for job in found[:limit]],
-            next_cursor=encode_cursor(name, [last.created_at.isoformat(), last.id]) if last else None,
+            next_cursor=newest_cursor(name, last.created_at, last.id) if last else None,
         )
 
     return jobs
@@ -229,13 +228,6 @@ def _event_number(given: str | None) -> int:
             "Last-Event-ID is the number of an event: send the id you were given.", field="Last-Event-ID"
         )
     return int(given)
-
-
-def _position(cursor: str | None, name: str) -> tuple[object, str] | None:
-    if cursor is None:
-        return None
-    at, job_id = decode_cursor(cursor, name)
-    return datetime.fromisoformat(at), str(job_id)
 
 
 router = job_router(None, "/jobs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
@@ -13,7 +12,7 @@ from app.db.tables import Ranking
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
 from app.http.idempotency import Idempotent
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, newest_before, newest_cursor
 from app.http.problems import Conflict, Invalid, NotFound
 from app.http.security import Admin, Principal, Reader, check_scope
 from app.ids import numbered
@@ -89,14 +88,12 @@ def rankings(
 ) -> Page[RankingAnswer]:
     """Rankings, newest first."""
     only = corpus_for(db, corpus, caller, "corpus").id if corpus is not None else caller.corpus_id
-    kind, before = f"rankings:{only}", None
-    if cursor is not None:
-        at, identifier = decode_cursor(cursor, kind)
-        before = (datetime.fromisoformat(at), identifier)
+    kind = f"rankings:{only}"
+    before = newest_before(cursor, kind)
     found = list_rankings(db, only, before, limit + 1)
     page = found[:limit]
     more = len(found) > limit
-    following = encode_cursor(kind, [page[-1].created_at.isoformat(), page[-1].id]) if more else None
+    following = newest_cursor(kind, page[-1].created_at, page[-1].id) if more else None
     return Page(items=[ranking_answer(ranking) for ranking in page], next_cursor=following)
 
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from app.corpora.annotations import load_annotations
 from app.corpora.codebook import Codebook
 from app.corpora.rules import Annotations as Given
-from app.corpora.rules import _in_force as in_force
-from app.corpora.rules import positions
+from app.corpora.rules import in_force, positions
 from app.db.session import AnySession
 from models.audit.evidence import Annotations
 from models.scheme import MISSING, NO, YES, QuestionKind

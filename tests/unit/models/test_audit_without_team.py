@@ -9,30 +9,9 @@ from models.audit.annotators.without import LONE, Corpus, Heard, compare, judge,
 from models.data.folds import assign_folds
 from models.data.near_duplicates import content_digests, signatures
 from models.scheme import MISSING, NO, YES
+from tests.small_corpus import FILLER
 
 WORDS = (("sorry", "regret"), ("daughter", "mother"))
-FILLER = [
-    "your",
-    "honour",
-    "i",
-    "write",
-    "to",
-    "you",
-    "about",
-    "my",
-    "case",
-    "and",
-    "ask",
-    "the",
-    "court",
-    "to",
-    "read",
-    "this",
-    "letter",
-    "before",
-    "the",
-    "hearing",
-]
 
 
 def letters(texts=400, seed=0, moved=0):
