@@ -32,6 +32,8 @@ from models.catalog import locate
 from models.encoder.forward import embed
 from models.encoder.load import load_encoder
 from models.evaluation.resampling import group_codes, group_draws
+from models.generative.rouge import ROUGE as MEASURES
+from models.generative.rouge import rouge_of_lines
 from models.text.extractive import METHODS, Budget, Method, Unit, summarize
 from models.text.sentences import split_sentences
 from models.text.words import count_words
@@ -40,7 +42,6 @@ FILES = {
     "contracts": ("legal_contract_summaries/pairs.jsonl", "doc"),
     "dialogues": ("dialogsum_dev/dialogues.jsonl", "id"),
 }
-MEASURES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 DRAWS = 2000
 
 Summarizer = Callable[[Sequence[str], Budget], Sequence[int]]
@@ -136,15 +137,15 @@ def compared(pairs: Sequence[Pair], methods: Mapping[str, Summarizer], seed: int
 
 def rouge(pairs: Sequence[Pair], chosen: Sequence[Sequence[int]]) -> NDArray[np.float64]:
     """float64 (pairs, MEASURES): F1 in percent. For Lsum each sentence stands on a line of its own."""
-    from rouge_score.rouge_scorer import RougeScorer
-
-    scorer = RougeScorer(list(MEASURES), use_stemmer=True)
-    found = np.zeros((len(pairs), len(MEASURES)))
-    for row, (pair, places) in enumerate(zip(pairs, chosen, strict=True)):
-        reference = "\n".join(pair.reference[start:end] for start, end in split_sentences(pair.reference))
-        scored = scorer.score(reference, "\n".join(pair.sentences[place] for place in places))
-        found[row] = [100 * scored[measure].fmeasure for measure in MEASURES]
-    return found
+    references = [
+        "\n".join(pair.reference[start:end] for start, end in split_sentences(pair.reference))
+        for pair in pairs
+    ]
+    written = [
+        "\n".join(pair.sentences[place] for place in places)
+        for pair, places in zip(pairs, chosen, strict=True)
+    ]
+    return 100 * rouge_of_lines(references, written)
 
 
 def _words(pair: Pair, places: Sequence[int]) -> int:

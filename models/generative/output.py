@@ -13,11 +13,14 @@ import numpy as np
 import torch
 
 from models.adapters.folder import finish, publish
+from models.adapters.seen import Seen, key_digest, write_seen
+from models.data.near_duplicates import content_digests, signatures
 from models.generative.causal import hidden_states
 from models.generative.inputs import Documents
 from models.generative.load import Base, output_layer
 from models.generative.lora import write_lora
 from models.generative.request import PREFIXES
+from models.generative.split import Split
 from models.training.reload import fresh_process
 from models.versions import installed
 
@@ -28,12 +31,17 @@ _TASK_TYPES = {"causal": "CAUSAL_LM", "summarize": "SEQ_2_SEQ_LM"}
 
 
 def write_adapter(
-    folder: Path, base: Base, given: Documents, reading: Mapping[str, Any], report: Mapping[str, Any]
-) -> dict[str, Any]:
+    folder: Path, base: Base, given: Documents, split: Split, reading: Mapping[str, Any], report: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
     """Write every file of the adapter into an empty folder; its manifest.
 
     Args:
+        folder: empty.
+        base: as fitted.
+        given: the documents.
+        split: which of them it has seen.
         reading: what inference has to do as training did, such as the block's tokens or the prefix.
+        report: of the job.
     """
     request = given.request
     state = {name: value.detach().float().cpu() for name, value in base.trained.items()}
@@ -41,6 +49,7 @@ def write_adapter(
         "base_model_name_or_path": base.name, "task_type": _TASK_TYPES[request.task], "r": request.lora_rank,
         "method": request.method, "target_modules": base.targets,
     })  # fmt: skip
+    write_seen(folder, seen_of_split(given, split))
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     return finish(folder, {
         "task": request.task,
@@ -59,6 +68,18 @@ def write_adapter(
         "input_digest": given.digest,
         "versions": versions(),
     })  # fmt: skip
+
+
+def seen_of_split(given: Documents, split: Split) -> Seen:
+    """What an adapter has learned from or was stopped by, as digests: an evaluation leaves it out.
+
+    A document without a group is its own; no other document is of that one.
+    """
+    rows = np.concatenate((split.train, split.stopping)).tolist()
+    texts = [given.texts[row] for row in rows]
+    groups = {given.groups[row] for row in rows if not given.groups[row].startswith("\x00")}
+    signed = signatures(texts) if split.signed is None else split.signed[rows]
+    return Seen(frozenset(map(key_digest, groups)), frozenset(content_digests(texts)), signed)
 
 
 def reading_of(given: Documents, block_tokens: int) -> dict[str, Any]:

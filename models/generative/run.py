@@ -106,7 +106,7 @@ def _carry_out(job: _Job, output: Path) -> dict[str, Any]:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     manifest = write_adapter(
-        draft, job.base, job.given, reading_of(job.given, job.material.block_tokens), report
+        draft, job.base, job.given, job.split, reading_of(job.given, job.material.block_tokens), report
     )
     job.progress.enter("reload check")
     difference = deliver(draft, output, job.base, job.work)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.data.embargo import embargo
 from models.data.folds import TooFewGroupsError, inner_split
-from models.data.near_duplicates import content_digests, seen_by, signatures
+from models.data.near_duplicates import Signatures, content_digests, seen_by, signatures
 from models.generative.inputs import Documents
 from models.training.errors import TrainingRefusedError
 
@@ -31,6 +31,8 @@ class Split:
     """Documents dropped because they repeat a held-out one."""
     near: int
     """Documents dropped because they nearly repeat a held-out one."""
+    signed: Signatures | None = None
+    """uint32 (documents, permutations): near-duplicate signatures of all of them, where they were needed."""
 
     def to_document(self) -> dict[str, Any]:
         """Counts for events and report."""
@@ -71,7 +73,7 @@ def split_documents(given: Documents) -> Split:
     kept = np.setdiff1d(train, stopping)
     # A document that training repeats would say that it learns long after it has begun to memorise.
     stopping = stopping[~seen_by(signed[stopping], signed[kept])]
-    return Split(kept, stopping, np.flatnonzero(held), found.exact, found.near)
+    return Split(kept, stopping, np.flatnonzero(held), found.exact, found.near, signed)
 
 
 def _stopping(train: NDArray[np.int64], groups: list[str], seed: int) -> NDArray[np.int64]:

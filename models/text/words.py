@@ -10,12 +10,18 @@ _SPACELESS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Kana and Chinese characters: written without spaces, so each counts as a word of its own."""
 _WORDS = re.compile(rf"[{_SPACELESS}]|[^\s{_SPACELESS}]+")
 _TERMS = re.compile(rf"[{_SPACELESS}]+|[^\W\d_{_SPACELESS}]+")
+_TOKENS = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
 _LEAST_LETTERS = 2
 
 
 def count_words(text: str) -> int:
     """Words between white space; every Chinese character and every kana is one."""
     return sum(1 for _ in _WORDS.finditer(text))
+
+
+def tokens(text: str) -> list[str]:
+    """Words in small letters and numbers, in order, without marks; every Chinese character and every kana by itself."""
+    return _TOKENS.findall(text.casefold())
 
 
 def terms(sentence: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from models.adapters.folder import verify as verify_folder
+from models.adapters.seen import read_seen, unseen
+from models.data.near_duplicates import content_digests, signatures
 from models.generative import output
 from models.generative.causal import Likelihood
 from models.generative.estimate import affordable
@@ -183,3 +186,24 @@ def test_a_time_budget_cuts_steps_and_keeps_one() -> None:
     assert affordable(50, 100_000, 10_000, speed=1000, spent=20, budget=100) == 31
     assert affordable(50, 1e9, 0, speed=1, spent=500, budget=100) == 1
     assert affordable(50, 1e9, 0, speed=1, spent=500, budget=None) == 50
+
+
+def test_the_adapter_says_what_it_has_seen_and_not_a_word_of_it(tmp_path: Path) -> None:
+    """Trained-on documents and those of its groups are known again, held-out ones are not; digests alone are kept."""
+    folder = folder_of(tmp_path, "llama")
+    given = read_documents(folder)
+    split = split_documents(given)
+    train(folder, tmp_path / "work", tmp_path / "out")
+    seen = read_seen(tmp_path / "out")
+    free = unseen(seen, content_digests(given.texts), [None] * len(given.texts), signatures(given.texts))
+    assert free[split.held_out].all()
+    assert not free[split.train].any()
+    assert not free[split.stopping].any()
+    assert seen.groups == frozenset()  # none was given
+    assert given.texts[0].split()[0] not in (tmp_path / "out" / "seen.json").read_text()
+    grouped = replace(given, groups=tuple(f"case-{row // 2}" for row in range(len(given.texts))))
+    marked = output.seen_of_split(grouped, split_documents(grouped))
+    strange = ["words that nobody wrote"] * 2
+    known = {grouped.groups[row] for row in split_documents(grouped).train}
+    groups = [min(known), "case-of-another"]
+    assert unseen(marked, content_digests(strange), groups, signatures(strange)).tolist() == [False, True]
