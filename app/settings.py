@@ -131,6 +131,32 @@ class Settings(BaseSettings):
     adapter_memory_mib: int = Field(
         2048, description="Memory an inference worker may fill with loaded adapters."
     )
+    generation_slots: int = Field(
+        0,
+        ge=0,
+        description="Texts an inference worker writes at once with one model; 0: chosen for the hardware.",
+    )
+    generation_memory_mib: int = Field(
+        0,
+        ge=0,
+        description="Memory an inference worker may fill with models that write; one always fits. 0: 8 GiB, on a GPU half of its memory.",
+    )
+    generation_cache_mib: int = Field(
+        0,
+        ge=0,
+        description="Memory for the keys and values of texts being written; 0: 1 GiB, on a GPU a quarter of its memory.",
+    )
+    generation_tokens: int = Field(
+        400_000,
+        gt=0,
+        description="Tokens to read and to write that an inference worker queues for generation before it refuses with 503.",
+    )
+    generation_seconds: float = Field(
+        100.0,
+        gt=0,
+        le=110,
+        description="Seconds that one interactive request for generated text may take; what is not written then says so.",
+    )
 
     # evidence
     gate_margin: float = Field(

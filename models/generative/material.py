@@ -14,7 +14,7 @@ from models.generative.causal import Likelihood, causal_task, likelihood, token_
 from models.generative.fit import Task
 from models.generative.inputs import Documents
 from models.generative.load import LONGEST_BLOCK, Base
-from models.generative.request import PREFIXES
+from models.generative.prompts import PREFIXES
 from models.generative.rouge import rouge_l
 from models.generative.seq2seq import Pairs, generate, pair_likelihood, seq2seq_task, token_pairs
 from models.generative.split import Split

@@ -21,7 +21,7 @@ from models.generative.inputs import Documents, read_documents
 from models.generative.load import Base, checkpoint_activations, load_base
 from models.generative.material import Material, make_material
 from models.generative.plan import UNKNOWN_SPEED, measured_speed
-from models.generative.request import PREFIXES
+from models.generative.prompts import PREFIXES
 from models.generative.seq2seq import generate, token_pairs
 from models.generative.split import FEWEST_FOR_STOPPING, STOPPING_SHARE, Split
 from models.training.errors import TrainingRefusedError

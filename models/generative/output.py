@@ -19,7 +19,7 @@ from models.generative.causal import hidden_states
 from models.generative.inputs import Documents
 from models.generative.load import Base, output_layer
 from models.generative.lora import write_lora
-from models.generative.request import PREFIXES
+from models.generative.prompts import PREFIXES
 from models.generative.split import Split
 from models.training.reload import fresh_process
 from models.versions import installed

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.training.request import Catalog, read_model
 
 Auto = Literal["auto"]
-PREFIXES = {"document": "summarize: ", "dialogue": "Summarize the following dialogue: "}
-"""What the model reads before a text, by style."""
 
 
 class GenerativeRequest(BaseModel):

@@ -28,17 +28,21 @@ class Rotated(torch.autograd.Function):
         """
         ctx.save_for_backward(cos, sin)
         ctx.neighbours = neighbours
-        return _turned(heads, cos, sin, neighbours, 1.0)
+        return turned(heads, cos, sin, neighbours, 1.0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         """Turned back."""
         cos, sin = ctx.saved_tensors
-        return _turned(slope, cos, sin, ctx.neighbours, -1.0), None, None, None
+        return turned(slope, cos, sin, ctx.neighbours, -1.0), None, None, None
 
 
-def _turned(heads: Tensor, cos: Tensor, sin: Tensor, neighbours: bool, way: float) -> Tensor:
+def turned(heads: Tensor, cos: Tensor, sin: Tensor, neighbours: bool, way: float) -> Tensor:
+    """Heads turned by their angles: (…, heads, size) likewise, as `Rotated.forward` says.
+
+    way: 1 forwards, -1 back.
+    """
     width = cos.shape[-1]
     if width == heads.shape[-1]:
         result = heads * cos

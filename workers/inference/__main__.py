@@ -23,6 +23,7 @@ from models.encoder.load import Encoder, Quantization, load_encoder, resolve_dev
 from workers.inference.base_reader import BaseReader
 from workers.inference.engine import Engine
 from workers.inference.explain import Explanations
+from workers.inference.generation_setup import make_writers
 from workers.inference.loading import Bases, load_reader
 from workers.inference.metrics import Metrics
 from workers.inference.queue import LaneQueue
@@ -64,7 +65,10 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
     engine = Engine(queue, token_budget(settings), lambda: engine_context(settings), metrics.batch)
     tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenizer")
     explanations = Explanations(settings.explain_seconds)
-    return Service(queue, engine, adapters, Residents(base, 1, loader), tokenizers, explanations), metrics
+    writers = make_writers(settings, queue, loader, tokenizers)
+    return Service(
+        queue, engine, adapters, Residents(base, 1, loader), tokenizers, explanations, writers
+    ), metrics
 
 
 def catalog_settings(settings: Settings) -> CatalogSettings:

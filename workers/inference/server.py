@@ -25,6 +25,7 @@ from workers.inference.adapter_reader import AdapterReader
 from workers.inference.engine import EngineBrokenError, EngineStoppedError
 from workers.inference.explain import ExplanationAbandonedError
 from workers.inference.explain_wire import explain_request
+from workers.inference.generation_routes import GenerationRoutes
 from workers.inference.metrics import Metrics
 from workers.inference.queue import QueueClosedError, QueueFullError
 from workers.inference.reading import Plan
@@ -70,14 +71,20 @@ def create_server(
         "/summarize": routes.summarize,
         "/load": routes.load,
     }
+    if service.writers is not None:
+        posts.update(GenerationRoutes(service.writers).posts)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         service.engine.start()
+        if service.writers is not None:
+            service.writers.generations.start()
         await startup()
         try:
             yield
         finally:
+            if service.writers is not None:
+                service.writers.generations.close()
             service.engine.stop()
             service.explanations.close()
             service.tokenizers.shutdown(wait=False, cancel_futures=True)
@@ -190,6 +197,8 @@ class Routes:
             "bases": list(self._service.bases.digests),
             "tokens_per_second": round(self._service.queue.tokens_per_second),
         }
+        if self._service.writers is not None:
+            document |= self._service.writers.document
         return _json(document, 200 if alive else 503)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from workers.inference.engine import Engine
 from workers.inference.explain import Explanations
+from workers.inference.generation import Writers
 from workers.inference.queue import LaneQueue
 from workers.inference.reading import Answer, Plan, Prepared, Reader, Results
 from workers.inference.residents import Residents
@@ -36,6 +37,8 @@ class Service:
     """By name, for embeddings."""
     tokenizers: ThreadPoolExecutor
     explanations: Explanations = field(default_factory=Explanations)
+    writers: Writers | None = None
+    """Models that write; None: this worker has none."""
 
 
 @dataclass(slots=True)
