@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+FLAT_ATTENTION = "remand_sdpa"
+"""transformers' name of the attention that reads padded batches and flat streams alike (`models.encoder.segments`)."""
+
 _BERT_LINEARS = (
     "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
     "intermediate.dense", "output.dense",
@@ -30,12 +33,19 @@ class Family:
     """Tokens of the longest window, special ones included, where the configuration allows so many."""
     positions_lost: int = 0
     """Positions that the configuration counts and the model never uses."""
-    attention: str = "sdpa"
+    attention: str = FLAT_ATTENTION
     """transformers' name of the attention to load it with."""
+    places: bool = False
+    """Whether its embeddings are told each token's place; elsewhere places matter to the layers alone."""
     causal: bool = False
     """Whether a token sees only what stands before it, as in pre-training."""
     residual: bool = False
     """Whether hidden states run unnormed from layer to layer: they grow beyond what fp16 holds, so bf16 keeps them."""
+
+    @property
+    def flat(self) -> bool:
+        """Whether its layers can read windows in one stream without padding."""
+        return self.attention == FLAT_ATTENTION
 
 
 class UnknownTargetError(ValueError):
@@ -47,13 +57,14 @@ class UnknownTargetError(ValueError):
 FAMILIES: Mapping[str, Family] = MappingProxyType({
     family.name: family
     for family in (
-        Family("bert", "encoder.layer", "embeddings", _BERT_LINEARS),
+        Family("bert", "encoder.layer", "embeddings", _BERT_LINEARS, places=True),
         # RoBERTa counts positions from its padding index + 1, so two of its positions are never used.
-        Family("roberta", "encoder.layer", "embeddings", _BERT_LINEARS, positions_lost=2),
-        Family("xlm-roberta", "encoder.layer", "embeddings", _BERT_LINEARS, positions_lost=2),
+        Family("roberta", "encoder.layer", "embeddings", _BERT_LINEARS, positions_lost=2, places=True),
+        Family("xlm-roberta", "encoder.layer", "embeddings", _BERT_LINEARS, positions_lost=2, places=True),
         Family(
             "distilbert", "transformer.layer", "embeddings",
             ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2"),
+            places=True,
         ),
         Family(
             "modernbert", "layers", "embeddings", ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"),
@@ -79,7 +90,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType({
                 "layer.1.DenseReluDense.wi", "layer.1.DenseReluDense.wi_0", "layer.1.DenseReluDense.wi_1",
                 "layer.1.DenseReluDense.wo",
             ),
-            final_norm="encoder.final_layer_norm", residual=True,
+            final_norm="encoder.final_layer_norm", attention="sdpa", residual=True,
         ),
     )
 })  # fmt: skip

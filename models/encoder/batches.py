@@ -26,6 +26,25 @@ def token_batches(lengths: NDArray[np.int64], budget: int) -> list[Rows]:
     return _cut(order, lengths, budget)
 
 
+def flat_batches(lengths: NDArray[np.int64], budget: int) -> list[Rows]:
+    """Rows in batches of at most `budget` tokens (one row at least), longest first, for streams without padding.
+
+    Args:
+        lengths: int64 (rows), tokens of each row.
+        budget: tokens of a batch.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    ends = np.cumsum(lengths[order])
+    batches: list[Rows] = []
+    start = 0
+    while start < len(order):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + budget, side="right")))
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
 def shuffled_batches(
     lengths: NDArray[np.int64], budget: int, generator: np.random.Generator, rows: Sequence[int] | Rows
 ) -> list[Rows]:

@@ -17,19 +17,22 @@ import torch
 from torch import Tensor, nn
 
 from models.encoder.attention import causal_attention
+from models.encoder.segments import Segments
 from models.families import Family
 
 _FRAME = "remand_frame"
 Step = Callable[[nn.Module, Tensor], Tensor]
 """Runs one layer on hidden states."""
+Place = Tensor | Segments
+"""Where the tokens of a batch lie: a mask, bool (batch, length), of a padded one; the segments of a flat stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What a family's layers need beside hidden states."""
 
-    begin: Callable[[Frame, Tensor, Tensor], Step]
-    """Prepares a run from hidden states (batch, length, hidden) and the mask, bool (batch, length)."""
+    begin: Callable[[Frame, Tensor, Place], Step]
+    """Prepares a run from hidden states, (batch, length, hidden) or (1, tokens, hidden), and where tokens lie."""
     source: Any = None
     """The base model's module that knows positions: rotary embeddings, or the block with T5's relative bias."""
     final: nn.Module | None = None
@@ -47,10 +50,10 @@ def attention_mask(mask: Tensor) -> Tensor | None:
     return mask[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
 
 
-def step_of(layers: Sequence[nn.Module] | nn.ModuleList, hidden: Tensor, mask: Tensor) -> Step:
+def step_of(layers: Sequence[nn.Module] | nn.ModuleList, hidden: Tensor, place: Place) -> Step:
     """How to run each of some layers of one model, with what they share computed once."""
     frame = frame_of(layers[0]) if len(layers) else _PLAIN
-    return frame.begin(frame, hidden, mask)
+    return frame.begin(frame, hidden, place)
 
 
 def frame_of(layer: nn.Module) -> Frame:
@@ -82,24 +85,30 @@ def widened(layers: nn.ModuleList) -> nn.ModuleList:
     return layers.float()
 
 
-def _plain(_frame: Frame, _hidden: Tensor, mask: Tensor) -> Step:
-    attend = attention_mask(mask)
+def _plain(_frame: Frame, _hidden: Tensor, place: Place) -> Step:
+    if isinstance(place, Segments):
+        return lambda layer, hidden: layer(hidden, None, segments=place)
+    attend = attention_mask(place)
     return lambda layer, hidden: layer(hidden, attend)
 
 
-def _modernbert(frame: Frame, hidden: Tensor, mask: Tensor) -> Step:
+def _modernbert(frame: Frame, hidden: Tensor, place: Place) -> Step:
     """Rotary embeddings and a mask for each kind of layer: some see all tokens, most only their neighbours."""
     rotary = frame.source
-    positions = _positions(hidden)
+    positions = _positions(hidden, place)
     angles = {kind: rotary(hidden, positions, kind) for kind in rotary.layer_types}
-    masks = {
-        "full_attention": attention_mask(mask),
-        "sliding_attention": neighbour_mask(mask, rotary.config.sliding_window),
-    }
+    masks: dict[str, Tensor | None] = dict.fromkeys(("full_attention", "sliding_attention"))
+    if not isinstance(place, Segments):
+        masks = {
+            "full_attention": attention_mask(place),
+            "sliding_attention": neighbour_mask(place, rotary.config.sliding_window),
+        }
 
     def step(layer: nn.Module, states: Tensor) -> Tensor:
         kind = str(layer.attention_type)
-        found: Tensor = layer(states, attention_mask=masks[kind], position_embeddings=angles[kind])
+        found: Tensor = layer(
+            states, attention_mask=masks[kind], position_embeddings=angles[kind], **_flat(place)
+        )
         return found
 
     return step
@@ -119,28 +128,37 @@ def neighbour_mask(mask: Tensor, reach: int) -> Tensor | None:
     return allowed[:, None]
 
 
-def _llama(frame: Frame, hidden: Tensor, _mask: Tensor) -> Step:
+def _llama(frame: Frame, hidden: Tensor, place: Place) -> Step:
     """Causal attention needs no mask: padding stands behind every token, so no token sees it."""
-    angles = frame.source(hidden, _positions(hidden))
-    return lambda layer, states: layer(states, attention_mask=None, position_embeddings=angles)
+    angles = frame.source(hidden, _positions(hidden, place))
+    flat = _flat(place)
+    return lambda layer, states: layer(states, attention_mask=None, position_embeddings=angles, **flat)
 
 
-def _gptj(_frame: Frame, hidden: Tensor, _mask: Tensor) -> Step:
-    positions = _positions(hidden)
+def _gptj(_frame: Frame, hidden: Tensor, place: Place) -> Step:
+    positions = _positions(hidden, place)
     return lambda layer, states: layer(states, position_ids=positions)[0]
 
 
-def _t5(frame: Frame, hidden: Tensor, mask: Tensor) -> Step:
+def _t5(frame: Frame, hidden: Tensor, place: Place) -> Step:
     """The relative position bias belongs to the lowest layer; all layers add it to their scores, and the mask with it."""
+    assert isinstance(place, Tensor), "T5's bias is of one length"
     length = hidden.shape[1]
     bias = frame.source.compute_bias(length, length, device=hidden.device).to(hidden.dtype)
-    attend = attention_mask(mask)
+    attend = attention_mask(place)
     if attend is not None:
         bias = torch.where(attend, bias, torch.finfo(hidden.dtype).min)
     return lambda layer, states: layer(states, attention_mask=None, position_bias=bias)[0]
 
 
-def _positions(hidden: Tensor) -> Tensor:
+def _flat(place: Place) -> dict[str, Segments]:
+    """What a layer's attention is told of a flat stream."""
+    return {"segments": place} if isinstance(place, Segments) else {}
+
+
+def _positions(hidden: Tensor, place: Place) -> Tensor:
+    if isinstance(place, Segments):
+        return place.positions
     return torch.arange(hidden.shape[1], device=hidden.device)[None]
 
 

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.encoder.batches import Rows, token_batches
-from models.encoder.forward import HiddenBatch, masked_sum, padded_rows, run_layers, trunk_batches
+from models.encoder.forward import (
+    HiddenBatch,
+    padded_rows,
+    run_layers,
+    token_places,
+    token_sums,
+    trunk_batches,
+)
 from models.encoder.load import Encoder
 from models.encoder.tokens import Windows
 from models.families import FAMILIES
@@ -87,9 +94,8 @@ def build_trunk(
     done = 0
     for batch in trunk_batches(encoder, windows, depth, pooled):
         if keep:
-            places, mask = padded_rows(windows.starts, batch.rows)
-            flat = torch.from_numpy(places[mask]).to(hidden.device)
-            hidden[flat] = batch.hidden[batch.mask].to(hidden.device, hidden.dtype)
+            places = torch.from_numpy(token_places(windows.starts, batch.rows)).to(hidden.device)
+            hidden[places] = batch.tokens.to(hidden.device, hidden.dtype)
         found = upper_sums(batch, upper, depth, pooled)
         sums[batch.rows] = found.cpu().numpy()
         done += int(windows.lengths[batch.rows].sum())
@@ -105,9 +111,9 @@ def upper_sums(
     Keeps gradients unless the caller turned them off.
     """
     sums = dict(batch.sums)
-    for level, hidden in enumerate(run_layers(upper, batch.hidden, batch.mask), depth + 1):
+    for level, hidden in enumerate(run_layers(upper, batch.hidden, batch.place), depth + 1):
         if level in pooled:
-            sums[level] = masked_sum(hidden, batch.mask)
+            sums[level] = token_sums(hidden, batch.place)
     return torch.stack([sums[layer] for layer in pooled], dim=1)
 
 

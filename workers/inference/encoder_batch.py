@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.encoder.forward import HiddenBatch, trunk_batches
+from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
 from models.encoder.tokens import Windows
 from models.encoder.trunk import upper_sums
@@ -33,6 +33,7 @@ def branch_sums(
     depth: int,
     branches: Mapping[str, Branch],
     readers: Mapping[str, Sequence[int]],
+    flat: bool | None = None,
 ) -> dict[str, Sums]:
     """Sums over tokens under each branch.
 
@@ -42,21 +43,26 @@ def branch_sums(
         depth: layers of the trunk.
         branches: by name.
         readers: per branch the places in `windows` that go through it.
+        flat: whether windows are read as a stream without padding; None for what suits the device.
 
     Returns:
         Per branch float32 (its places, pooled layers, hidden), in the order of `readers`.
     """
     levels = sorted({layer for branch in branches.values() for layer in branch.pooled})
     packed = packed_windows([window.ids for window in windows])
-    padded = len(windows) * int(packed.lengths.max())
-    (batch,) = trunk_batches(encoder, packed, depth, levels, budget=padded)
+    whole = len(windows) * int(packed.lengths.max())  # one batch, however it is laid out
+    (batch,) = trunk_batches(encoder, packed, depth, levels, whole, flat)
     row_of = np.empty(len(windows), dtype=np.int64)
     row_of[batch.rows] = np.arange(len(windows))
     found: dict[str, Sums] = {}
     with torch.inference_mode():
         for name, places in readers.items():
-            part = _rows(batch, row_of[np.asarray(places)])
-            found[name] = upper_sums(part, branches[name].upper, depth, branches[name].pooled).cpu().numpy()
+            rows = row_of[np.asarray(places)]
+            order = np.argsort(
+                rows
+            )  # longest first, as the batch is: windows of one length stay side by side
+            sums = upper_sums(batch.part(rows[order]), branches[name].upper, depth, branches[name].pooled)
+            found[name] = sums.cpu().numpy()[np.argsort(order)]
     return found
 
 
@@ -69,19 +75,4 @@ def packed_windows(ids: Sequence[TokenIds]) -> Windows:
         np.arange(len(ids), dtype=np.int32),
         np.zeros((len(ids), 2), dtype=np.int32),
         len(ids),
-    )
-
-
-def _rows(batch: HiddenBatch, rows: NDArray[np.int64]) -> HiddenBatch:
-    """Some rows of a batch, cut to the longest among them."""
-    if len(rows) == len(batch.rows) and bool((np.diff(rows) == 1).all()):
-        return batch
-    chosen = torch.from_numpy(rows).to(batch.hidden.device)
-    mask = batch.mask[chosen]
-    longest = int(mask.sum(dim=1).max())
-    return HiddenBatch(
-        batch.rows[rows],
-        batch.hidden[chosen, :longest],
-        mask[:, :longest],
-        {layer: sums[chosen] for layer, sums in batch.sums.items()},
     )

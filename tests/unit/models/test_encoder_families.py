@@ -53,7 +53,7 @@ def test_there_is_a_tiny_model_of_every_family():
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_trunk_and_upper_layers_are_the_whole_model(exact, depth):
     windows = tokenize(exact, TEXTS)
-    (batch,) = trunk_batches(exact, windows, depth, (1, 2), budget=10_000)
+    (batch,) = trunk_batches(exact, windows, depth, (1, 2), budget=10_000, flat=False)
     *_, found = [batch.hidden, *run_layers(exact.layers[depth:], batch.hidden, batch.mask)]
     ids = torch.zeros(batch.mask.shape, dtype=torch.long)
     for place, row in enumerate(batch.rows):
@@ -112,7 +112,7 @@ def test_a_window_is_marked_as_the_familys_tokenizer_marks_texts(exact):
 def test_decoders_see_only_what_stands_before(exact):
     short, long = "the judge", "the judge was in court"
     windows = tokenize(exact, [short, long])
-    (batch,) = trunk_batches(exact, windows, 2, (2,), budget=10_000)
+    (batch,) = trunk_batches(exact, windows, 2, (2,), budget=10_000, flat=False)
     place = {int(row): number for number, row in enumerate(batch.rows)}
     before = len(exact.special_ids[0])
     states = [batch.hidden[place[row], before : before + 2] for row in (0, 1)]

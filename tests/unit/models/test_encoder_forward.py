@@ -8,6 +8,7 @@ from models.encoder.load import UnsupportedEncoderError, load_encoder
 from models.encoder.lora import copy_layers, lora_state, merged_layers, with_lora
 from models.encoder.tokens import tokenize
 from models.encoder.trunk import build_trunk, text_means, window_sums
+from models.families import FLAT_ATTENTION
 from tests.tiny_encoder import make_encoder, synthetic_letters
 
 LONG = " ".join(["the judge"] * 80 + ["remorse"])
@@ -18,7 +19,7 @@ def test_hidden_states_are_those_of_the_plain_model(family, tmp_path):
     encoder = load_encoder(make_encoder(tmp_path / family, family), "cpu")
     texts = ["the judge", "", "my child is ill and the doctor was in court", "remorse"]
     windows = tokenize(encoder, texts)
-    for batch in trunk_batches(encoder, windows, encoder.depth, (encoder.depth,), budget=24):
+    for batch in trunk_batches(encoder, windows, encoder.depth, (encoder.depth,), 24, flat=False):
         for place, row in enumerate(batch.rows):
             ids = torch.from_numpy(
                 windows.ids[windows.starts[row] : windows.starts[row + 1]].astype(np.int64)
@@ -96,7 +97,7 @@ def test_product_attention_is_scaled_dot_product_attention(encoder):
         *_, expected = run_layers(fused, hidden, keep)
         *_, found = run_layers(products, hidden, keep)
         torch.testing.assert_close(found[keep].float(), expected[keep].float(), atol=5e-2, rtol=5e-2)
-    assert encoder.model.config._attn_implementation == "sdpa"
+    assert encoder.model.config._attn_implementation == FLAT_ATTENTION
 
 
 def test_fresh_lora_changes_nothing_and_merging_equals_adding(encoder):

@@ -149,7 +149,7 @@ def test_only_the_named_linears_get_lora(exact):
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_every_trained_weight_is_reached_by_the_loss(exact, method):
     layers = tuned_layers(exact, 0, tuning_for(method, 4))
-    (batch,) = trunk_batches(exact, tokenize(exact, TEXTS), 0, (2,), budget=10_000)
+    (batch,) = trunk_batches(exact, tokenize(exact, TEXTS), 0, (2,), budget=10_000, flat=False)
     stirred(layers)
     *_, states = run_layers(layers, batch.hidden.clone(), batch.mask)
     states[batch.mask].square().sum().backward()
