@@ -16,6 +16,7 @@ from app.corpora import text_routes as texts
 from app.documents import routes as documents
 from app.estimates import routes as estimates
 from app.evaluations import routes as evaluations
+from app.generating import routes as generating
 from app.http import access_routes, health
 from app.http.answers import install_problem_answers
 from app.http.docs_page import install_docs
@@ -43,6 +44,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     imports.jobs,
     documents.router,
     inference.router,
+    generating.router,
     jobs.router,
     training.router,
     searches.router,

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     max_document_characters: int = Field(20_000_000, description="Longest document of a document set.")
     max_document_files: int = Field(2000, description="Most files in one zip of documents.")
     max_texts_per_request: int = Field(256, description="Most texts in one /classify request.")
+    max_prompts_per_request: int = Field(
+        64, description="Most prompts in one /generate request, and texts in one /perplexity request."
+    )
     explain_texts: int = Field(8, description="Most texts in one request with `explain`.")
     explain_options: int = Field(
         16, description="Most options that one request explains; without a choice the most probable ones."

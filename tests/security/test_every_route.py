@@ -124,6 +124,8 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
         for path, body in {
             "/classify": {"text": "a letter"} | {"corpus": theirs["corpus"]},
             "/classify ": {"text": "a letter"} | {"adapter": theirs["adapter"]},
+            "/generate": {"prompt": "a"} | {"adapter": theirs["adapter"]},
+            "/perplexity": {"text": "a"} | {"adapter": theirs["adapter"]},
             "/train-jobs": {"corpus": theirs["corpus"]},
             "/relabel-jobs": {"corpus": theirs["corpus"]},
             "/rankings": {"corpus": theirs["corpus"]},

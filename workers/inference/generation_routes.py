@@ -89,7 +89,8 @@ class GenerationRoutes:
             results = [await self._perplexity(writer, document, asked.window, gone) for document in documents]
         finally:
             gone.cancel()
-        return _json({"model": writer.description, "results": results})
+        window = _window(writer.writer.wording, asked.window)
+        return _json({"model": writer.description, "results": results, "window": window})
 
     async def _perplexity(
         self, writer: LoadedWriter, document: Ids, window: int | None, gone: asyncio.Future[None]
@@ -97,8 +98,7 @@ class GenerationRoutes:
         model = writer.writer.model
         assert isinstance(model, CausalModel)
         loss, count = 0.0, 0
-        own = writer.writer.wording
-        for piece in windows(document, min(window or own.block, own.longest or own.block)):
+        for piece in windows(document, _window(writer.writer.wording, window)):
             if gone.done():
                 raise CallerGoneError
             if len(piece) > 1:
@@ -211,6 +211,11 @@ def _most(asked: GenerateRequest, wording: Wording, place: int, tokens: int) -> 
             {**numbers, "room": room, "max_tokens": asked.max_tokens},
         )
     return asked.max_tokens
+
+
+def _window(wording: Wording, asked: int | None) -> int:
+    """Tokens of a window of perplexity."""
+    return min(asked or wording.block, wording.longest or wording.block)
 
 
 def _results(sequences: list[Sequence]) -> list[dict[str, Any]]:

@@ -3,76 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from app.blobs import BlobStore
 from tests.integration.inference_server import until
 from tests.tiny_decoder import judgments
-from tests.tiny_writer import FAMILIES, adapter_tar, make_writer, make_writer_adapter, peft_model, said
+from tests.tiny_writer import FAMILIES, peft_model, said
+from tests.writing_worker import PATIENCE, Worker, writing_worker
 
-ROOT = Path(__file__).parents[3]
-PATIENCE = 90
 PROMPTS = judgments(6, seed=1, words=(2, 20))
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    process: subprocess.Popen[bytes]
-    client: httpx.Client
-    models: Path
-    folders: dict[str, Path]
-    """Of adapters, by family."""
-    digests: dict[str, str]
-
-    def post(self, path: str, **body: Any) -> httpx.Response:
-        return self.client.post(path, json=body)
-
-    def base(self, family: str) -> str:
-        return str(self.models / family)
 
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    place = tmp_path_factory.mktemp("generation")
-    store, folders, digests = BlobStore(str(place / "blobs")), {}, {}
-    for family in FAMILIES:
-        make_writer(place / "models" / family, family)
-        folders[family] = place / "adapters" / family
-        make_writer_adapter(folders[family], place / "models" / family, family)
-        digests[family] = store.put_bytes(adapter_tar(folders[family])).digest
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "REMAND_BLOB_ROOT": str(place / "blobs"), "REMAND_WORK_ROOT": str(place / "work"), "REMAND_INFERENCE_PORT": str(port),
-        "REMAND_MODEL_DIRS": str(place / "models"), "REMAND_DEVICE": "cpu", "REMAND_THREADS": "1", "REMAND_GENERATION_TOKENS": "4000",
-    }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "workers.inference"], cwd=ROOT, env=environment)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client:
-
-        def ready() -> bool:
-            assert process.poll() is None
-            try:
-                return client.get("/readyz").is_success
-            except httpx.TransportError:
-                return False
-
-        until(ready)
-        yield Worker(process, client, place / "models", folders, digests)
-    process.kill()
-    process.wait(PATIENCE)
+    with writing_worker(tmp_path_factory.mktemp("generation"), REMAND_GENERATION_TOKENS="4000") as worker:
+        yield worker
 
 
 @pytest.mark.parametrize("beams", [1, 3])

@@ -1,0 +1,169 @@
+"""POST /generate and POST /perplexity."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+import httpx
+from fastapi import APIRouter, Depends, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from app.db.session import reading
+from app.generating.answers import generated, measured, writer_refusal, written, written_by
+from app.generating.queries import Writes, writing_adapter
+from app.generating.rules import (
+    asked_of_worker,
+    check_generate,
+    check_model,
+    generate_warnings,
+    plain,
+    prompts_of,
+    text_warnings,
+)
+from app.generating.schemas import GenerateAnswer, GenerateBody, PerplexityAnswer, PerplexityBody
+from app.generating.streaming import events, open_streams, wire
+from app.http.documented import problems
+from app.http.security import Principal, Reader
+from app.inference.pool import WorkerPool, pool_of
+from app.inference.rules import Limits
+from app.settings import get_settings
+
+router = APIRouter(tags=["inference"])
+Workers = Annotated[WorkerPool, Depends(pool_of)]
+WINDOW = 2048
+_SEEDS = 2**31
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "description": "`piece` {from, text}; `done` {from, model, result, seed, warnings}; `failed` {from, code, detail}. `from` is `adapter` or `base`.",
+}
+
+
+@router.post(
+    "/generate",
+    summary="Write on from a prompt",
+    response_model=GenerateAnswer,
+    responses={
+        **problems(401, 403, 404, 409, 413, 422, 503),
+        200: {"content": {"text/event-stream": {"schema": _EVENT}}},
+    },
+)
+async def generate(body: GenerateBody, caller: Reader, workers: Workers) -> Response | GenerateAnswer:
+    """Text that follows each prompt, by a causal adapter or a base model; with `compare` by both, drawn with the same seeds.
+
+    The text ends where the model ends it, before a stop string, or at `max_tokens`; `finish` says which. Tokens are counted
+    before anything is written: a prompt that is longer than the model's window, or leaves no room for `max_tokens`, is 422
+    with the numbers. When the workers are busy the answer is 503 with `Retry-After`.
+
+    With `stream` the answer is `text/event-stream`: pieces that end between words, then `done` with the whole text and its
+    counts, or `failed`.
+
+    A language model makes things up, citations above all: what it writes is no source.
+    """
+    prompts, field = prompts_of(body.prompt, body.prompts, _limits(), ("prompt", "prompts"))
+    check_generate(body, len(prompts))
+    writes = await run_in_threadpool(_writes, caller, body.adapter) if body.adapter else None
+    seed = secrets.randbelow(_SEEDS) if body.seed is None else body.seed
+    request = asked_of_worker(body, prompts, seed)
+    models = _models(writes, body.base_model, compare=body.compare)
+    warnings = generate_warnings(body, prompts, field)
+    if body.stream:
+        return await _streamed([request | model for model in models], writes, seed, warnings, field)
+    documents = await _asked(workers, "/generate", [request | model for model in models], writes, field)
+    return generated(documents, writes, seed, warnings)
+
+
+@router.post(
+    "/perplexity",
+    summary="How surprising texts are to a model that writes",
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
+)
+async def perplexity(body: PerplexityBody, caller: Reader, workers: Workers) -> PerplexityAnswer:
+    """Perplexity per token of each text, under an adapter beside its base model, or under a base model alone.
+
+    Texts are read as training measures held-out documents: in windows, each from its own beginning, the end mark included.
+    Of a text that the adapter was trained on a low perplexity says nothing.
+    """
+    texts, field = prompts_of(body.text, body.texts, _limits(), ("text", "texts"))
+    check_model(body.adapter, body.base_model)
+    writes = await run_in_threadpool(_writes, caller, body.adapter) if body.adapter else None
+    window = writes.block if writes else WINDOW
+    request = {"texts": [plain(text) for text in texts], "window": window}
+    models = _models(writes, body.base_model, compare=writes is not None)
+    documents = await _asked(workers, "/perplexity", [request | model for model in models], writes, field)
+    return measured(documents, writes, documents[0]["window"], list(text_warnings(texts, field)))
+
+
+def _limits() -> Limits:
+    settings = get_settings()
+    return Limits(settings.max_prompts_per_request, settings.max_text_characters)
+
+
+def _writes(caller: Principal, adapter: str) -> Writes:
+    with reading() as session:
+        return writing_adapter(session, caller, adapter)
+
+
+def _models(writes: Writes | None, base_model: str | None, *, compare: bool) -> list[dict[str, str]]:
+    """How the worker is told of each model that is asked: the one that was named, then its base model."""
+    if writes is None:
+        return [{"base": base_model or ""}]
+    return [{"adapter": writes.blob_digest}, *([{"base": writes.base_model}] if compare else [])]
+
+
+async def _asked(
+    workers: WorkerPool, path: str, requests: list[dict[str, Any]], writes: Writes | None, field: str
+) -> list[dict[str, Any]]:
+    answers = await asyncio.gather(*(workers.post(path, request) for request in requests))
+    for answer in answers:
+        _check(answer, writes, field)
+    return [answer.json() for answer in answers]
+
+
+def _check(answer: httpx.Response, writes: Writes | None, field: str) -> None:
+    if not answer.is_success:
+        raise writer_refusal(answer, field, "/adapter" if writes else "/base_model")
+
+
+async def _streamed(
+    requests: list[dict[str, Any]], writes: Writes | None, seed: int, warnings: list[str], field: str
+) -> Response:
+    """The stream, once every worker has taken its part; else the refusal."""
+    async with AsyncExitStack() as opening:
+        answers = await open_streams(get_settings(), requests, opening)
+        for answer in answers:
+            if not answer.is_success:
+                await answer.aread()
+                _check(answer, writes, field)
+        stack = opening.pop_all()
+    names = ("adapter", "base") if writes else ("base",)
+    open_ones = dict(zip(names, answers, strict=False))
+    return StreamingResponse(
+        _told(open_ones, stack, writes, seed, warnings), media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )  # fmt: skip
+
+
+async def _told(
+    answers: Mapping[str, httpx.Response],
+    stack: AsyncExitStack,
+    writes: Writes | None,
+    seed: int,
+    warnings: list[str],
+) -> AsyncIterator[bytes]:
+    async with stack:
+        async for name, (kind, data) in events(answers):
+            if kind == "done":
+                model = written_by(data, writes if name == "adapter" else None)
+                data = {  # noqa: PLW2901  # the worker's becomes ours
+                    "model": model.model_dump(),
+                    "result": written(data, seed).model_dump(),
+                    "seed": seed,
+                    "warnings": warnings,
+                }
+            yield wire(kind, {"from": name, **data})

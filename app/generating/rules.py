@@ -1,0 +1,140 @@
+"""What may be asked of models that write, and what to know about the answer. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.generating.schemas import GenerateBody
+from app.http.problems import Invalid, TooLarge
+from app.inference.rules import Limits, check_text
+
+_KEPT = "\t\n\r\f"
+_SHOWN = 5
+
+
+def prompts_of(
+    one: str | None, several: list[str] | None, limits: Limits, names: tuple[str, str]
+) -> tuple[list[str], str]:
+    """The prompts, and the field they came in; a problem names the first at fault.
+
+    Args:
+        one: `prompt` of the body.
+        several: `prompts`.
+        limits: how many, how long.
+        names: of the two fields.
+    """
+    single, plural = names
+    if one is not None and several is not None:
+        raise Invalid(
+            f"Give `{single}` or `{plural}`, not both.", field=f"/{plural}", slug=f"{single}-and-{plural}"
+        )
+    if one is None and not several:
+        raise Invalid(
+            f"There is nothing to go on: give `{single}` or `{plural}`.",
+            field=f"/{single}",
+            slug=f"no-{plural}",
+        )
+    prompts = [one] if one is not None else list(several or ())
+    if len(prompts) > limits.texts:
+        raise TooLarge(
+            f"{len(prompts):,} {plural} were sent, one request takes {limits.texts:,}: send them in parts.",
+            field=f"/{plural}",
+            slug=f"too-many-{plural}",
+            limit_texts=limits.texts,
+        )
+    field = f"/{single}" if one is not None else f"/{plural}"
+    for place, prompt in enumerate(prompts):
+        check_text(plain(prompt), limits.characters, place_of(field, place))
+    return prompts, field
+
+
+def place_of(field: str, place: int) -> str:
+    """JSON pointer of the prompt at a place."""
+    return f"{field}/{place}" if field.endswith("s") else field
+
+
+def check_generate(body: GenerateBody, prompts: int) -> None:
+    """Raise a problem for settings that contradict each other."""
+    check_model(body.adapter, body.base_model)
+    if body.compare and body.adapter is None:
+        raise Invalid(
+            "A comparison is of an adapter with its base model: name an adapter.",
+            field="/compare",
+            slug="nothing-to-compare",
+        )
+    if body.beams > 1 and body.temperature > 0:
+        raise Invalid(
+            "Beams are searched, not drawn: give temperature 0 with them, or one beam.",
+            field="/beams",
+            slug="beams-and-temperature",
+        )
+    if body.max_tokens is not None and body.min_tokens > body.max_tokens:
+        raise Invalid("min_tokens is more than max_tokens.", field="/min_tokens", slug="min-above-max")
+    if body.stream and (prompts > 1 or body.beams > 1):
+        raise Invalid("A stream is of one prompt, and without beams.", field="/stream", slug="cannot-stream")
+
+
+def check_model(adapter: str | None, base_model: str | None) -> None:
+    """Raise a problem unless one of them is named."""
+    if adapter is None and base_model is None:
+        raise Invalid(
+            "Say who shall write: `adapter` (adp_…, of the task causal) or `base_model`.",
+            field="/adapter",
+            slug="model-missing",
+        )
+    if adapter is not None and base_model is not None:
+        raise Invalid(
+            "Give `adapter` or `base_model`, not both; `compare` asks an adapter's base model, too.",
+            field="/base_model",
+            slug="adapter-and-base-model",
+        )
+
+
+def plain(prompt: str) -> str:
+    """A prompt without control characters; line ends, tabs and form feeds stay."""
+    return "".join(character for character in prompt if not _control(character))
+
+
+def asked_of_worker(body: GenerateBody, prompts: Sequence[str], seed: int) -> dict[str, Any]:
+    """The worker's request, without the model."""
+    return {
+        "prompts": [plain(prompt) for prompt in prompts],
+        "seed": seed,
+        "stop": body.stop or [],
+        "lane": "interactive",
+        **body.model_dump(
+            include={
+                "max_tokens", "min_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "beams", "stream",
+            }
+        ),
+    }  # fmt: skip
+
+
+def generate_warnings(body: GenerateBody, prompts: Sequence[str], field: str) -> list[str]:
+    """What to know about the texts."""
+    found = list(text_warnings(prompts, field))
+    if body.seed is not None and body.temperature == 0:
+        found.append("At temperature 0 nothing is drawn: the seed changes nothing.")
+    spaced = [place for place, prompt in enumerate(prompts) if prompt.endswith((" ", "\t"))]
+    if spaced:
+        where = place_of(field, spaced[0])
+        found.append(
+            f"A prompt that ends with a space ({where}) makes most models go on badly: their words begin with it. Leave it out."
+        )
+    return found
+
+
+def text_warnings(texts: Sequence[str], field: str) -> Iterator[str]:
+    """What was left out of texts."""
+    for place, text in enumerate(texts):
+        dropped = [character for character in text if _control(character)]
+        if dropped:
+            codes = ", ".join(f"U+{ord(code):04X}" for code in list(dict.fromkeys(dropped))[:_SHOWN])
+            plural = "characters were" if len(dropped) > 1 else "character was"
+            yield f"{len(dropped):,} control {plural} left out of {place_of(field, place)}: {codes}."
+
+
+def _control(character: str) -> bool:
+    return unicodedata.category(character) == "Cc" and character not in _KEPT
