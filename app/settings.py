@@ -125,8 +125,13 @@ class Settings(BaseSettings):
     allow_hub: bool = Field(False, description="Whether pinned models may be downloaded from the hub.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models run.")
     threads: int = Field(0, description="CPU threads of one model process; 0: all cores.")
+    inference_forward: Literal["auto", "padded", "flat"] = Field(
+        "auto",
+        description="How an inference worker reads windows: padded to the longest of a batch, or flat, in one stream without padding; auto: the faster one, measured for a second when a base model is loaded.",
+    )
     batch_tokens: int = Field(
-        0, description="Tokens of one batch of the inference worker; 0: chosen for the hardware."
+        0,
+        description="Tokens of one batch of the inference worker; 0: the fewest that are as fast as any, measured likewise.",
     )
     queue_tokens: int = Field(
         200_000, description="Tokens an inference worker queues before it refuses with 503."

@@ -20,6 +20,7 @@ from app.settings import Settings, get_settings
 from models.catalog import DEFAULT, CatalogSettings, locate
 from models.encoder.batches import CPU_BUDGET, GPU_BUDGET
 from models.encoder.load import Encoder, Quantization, load_encoder, resolve_device
+from models.encoder.pace import Batching, chosen_batching
 from workers.inference.base_reader import BaseReader
 from workers.inference.engine import Engine
 from workers.inference.explain import Explanations
@@ -36,6 +37,8 @@ from workers.logs import configure_logging
 log = structlog.get_logger()
 
 SHUTDOWN_SECONDS = 10
+LOADERS = 4
+"""Adapters that load at once: a small one does not wait for a large one."""
 BROKEN_SECONDS = 2.0
 """How long a worker whose engine broke still answers, to say so."""
 KEEP_ALIVE_SECONDS = 75
@@ -50,15 +53,20 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
         folder = locate(name, catalog_settings(settings))
         return load_encoder(folder, settings.device, quantization=quantization)
 
-    bases = Bases(load)
-    loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+    def measure(encoder: Encoder) -> Batching:
+        torch.set_num_threads(settings.threads or os.cpu_count() or 1)  # as the engine's thread has them
+        return chosen_batching(encoder, settings.inference_forward, settings.batch_tokens)
+
+    bases = Bases(load, measure)
+    loader = ThreadPoolExecutor(LOADERS, thread_name_prefix="loader")
     blobs, cache = BlobStore(settings.blob_root), Path(settings.work_root) / "adapters"
 
     def adapter(digest: str) -> Reader:
         return load_reader(digest, blobs, cache, bases)
 
     def base(name: str) -> Reader:
-        return BaseReader(name, bases.get(name))
+        encoder, batching = bases.get(name)
+        return BaseReader(name, encoder, batching=batching)
 
     adapters: Residents[Reader] = Residents(adapter, settings.adapter_memory_mib << 20, loader)
     metrics = Metrics(queue.lane_tokens, lambda: queue.tokens_per_second, lambda: adapters.size)
@@ -67,7 +75,14 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
     explanations = Explanations(settings.explain_seconds)
     writers = make_writers(settings, queue, loader, tokenizers)
     return Service(
-        queue, engine, adapters, Residents(base, 1, loader), tokenizers, explanations, writers
+        queue,
+        engine,
+        adapters,
+        Residents(base, 1, loader),
+        tokenizers,
+        explanations,
+        writers,
+        lambda: bases.batchings,
     ), metrics
 
 

@@ -15,6 +15,7 @@ from models.adapters.load import FINAL, LoadedAdapter
 from models.adapters.member import Member, given_contexts
 from models.adapters.wide import wide_logits
 from models.data.context import Contexts
+from models.encoder.pace import Batching
 from models.encoder.tuning import own_bytes
 from workers.inference.base_reader import embeddings_of, token_windows
 from workers.inference.encoder_batch import Branch, branch_sums
@@ -39,6 +40,8 @@ class AdapterReader:
     """Whether the final model does."""
     needs_context: bool
     """Whether the final model reads texts less well without."""
+    batching: Batching | None = None
+    """How its windows are put into batches."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -80,8 +83,9 @@ class AdapterReader:
         for place, context in enumerate(contexts):
             for name in (*context.members, *((_PLAIN,) if context.embedding else ())):
                 readers.setdefault(name, []).append(place)
+        flat = None if self.batching is None else self.batching.flat
         sums = branch_sums(
-            self.adapter.encoder, windows, self.adapter.depth, self._branches(readers), readers
+            self.adapter.encoder, windows, self.adapter.depth, self._branches(readers), readers, flat
         )
         by_window: list[dict[str, NDArray[np.float32]]] = [{} for _ in windows]
         for name, places in readers.items():
@@ -161,11 +165,13 @@ def _wide_logits(reading: Member, counts: csr_matrix) -> NDArray[np.float32]:
     return wide_logits(reading.wide, counts)
 
 
-def adapter_reader(adapter: LoadedAdapter, blob_digest: str) -> AdapterReader:
+def adapter_reader(
+    adapter: LoadedAdapter, blob_digest: str, batching: Batching | None = None
+) -> AdapterReader:
     """An adapter made ready to serve."""
     needs = adapter.needs_context()
     reads = needs or adapter.loaded[FINAL].alone is not None
-    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter), reads, needs)
+    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter), reads, needs, batching)
 
 
 def adapter_bytes(adapter: LoadedAdapter) -> int:

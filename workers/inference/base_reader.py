@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoder.load import Encoder
+from models.encoder.pace import Batching
 from models.encoder.tokens import tokenize
 from workers.inference.encoder_batch import Branch, branch_sums
 from workers.inference.reading import Answer, Plan, Prepared, Results
@@ -30,6 +31,8 @@ class BaseReader:
     size: int = 0
     """Base models stay loaded: they are not counted against the adapters' memory."""
     description: dict[str, Any] = field(default_factory=dict)
+    batching: Batching | None = None
+    """How its windows are put into batches."""
 
     def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:  # noqa: ARG002  # as adapters take it
         """Windows of EMBEDDING_TOKENS."""
@@ -39,7 +42,8 @@ class BaseReader:
     def run(self, windows: Sequence[Window]) -> Sequence[Any]:
         """Per window the sum of the last layer: float32 (hidden)."""
         branch = Branch(self.encoder.layers, (self.encoder.depth,))
-        sums = branch_sums(self.encoder, windows, 0, {"base": branch}, {"base": range(len(windows))})
+        flat = None if self.batching is None else self.batching.flat
+        sums = branch_sums(self.encoder, windows, 0, {"base": branch}, {"base": range(len(windows))}, flat)
         return list(sums["base"][:, 0])
 
     def finish(self, prepared: Prepared, results: Results, plan: Plan, pool: Pool) -> Answer:  # noqa: ARG002

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
@@ -54,16 +54,17 @@ def branch_sums(
     (batch,) = trunk_batches(encoder, packed, depth, levels, whole, flat)
     row_of = np.empty(len(windows), dtype=np.int64)
     row_of[batch.rows] = np.arange(len(windows))
-    found: dict[str, Sums] = {}
+    found: dict[str, Tensor] = {}
+    orders: dict[str, NDArray[np.int64]] = {}
     with torch.inference_mode():
         for name, places in readers.items():
             rows = row_of[np.asarray(places)]
-            order = np.argsort(
-                rows
-            )  # longest first, as the batch is: windows of one length stay side by side
-            sums = upper_sums(batch.part(rows[order]), branches[name].upper, depth, branches[name].pooled)
-            found[name] = sums.cpu().numpy()[np.argsort(order)]
-    return found
+            # Longest first, as the batch is: windows of one length stay side by side.
+            orders[name] = np.argsort(rows)
+            part = batch.part(rows[orders[name]])
+            found[name] = upper_sums(part, branches[name].upper, depth, branches[name].pooled)
+        # Fetched when all is under way, so that a GPU never waits for the next member to be started.
+        return {name: sums.cpu().numpy()[np.argsort(orders[name])] for name, sums in found.items()}
 
 
 def packed_windows(ids: Sequence[TokenIds]) -> Windows:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import structlog
+import torch
 
 from workers.inference.queue import LaneQueue
 from workers.inference.work import TextFailure, Window
@@ -43,7 +44,7 @@ class Engine:
     ) -> None:
         """Args:
         queue: where batches come from.
-        budget: padded tokens per batch.
+        budget: tokens per batch, padding included, of runners that have no batching of their own.
         context: entered once on the engine's thread (inference mode, thread count).
         observe: told of each batch and its seconds, for metrics.
         """
@@ -101,16 +102,34 @@ class Engine:
             self._observe(windows, seconds)
 
     def _results(self, windows: Sequence[Window]) -> Sequence[Any]:
-        """One result per window. A batch that fails is run again window by window, so that only the culprit's text fails."""
+        """One result per window.
+
+        A batch that does not fit into memory is run in halves; one that fails is run again window by window, so that only the
+        culprit's text fails.
+        """
         try:
             results = windows[0].request.runner.run(windows)
+        except torch.OutOfMemoryError as error:
+            log.warning("batch too large for memory", windows=len(windows), error=str(error)[:200])
+            if len(windows) == 1:
+                return [TextFailure("it did not fit into the memory of the model's device")]
         except Exception as error:  # noqa: BLE001  # any failure of a batch belongs to a text until proved otherwise
             log.warning("batch failed", error=type(error).__name__, windows=len(windows))
             results = [_alone(window) for window in windows] if len(windows) > 1 else [_failure(error)]
             self._note_fruitless(results)
+            return results
         else:
             self._fruitless = 0
-        return results
+            return results
+        return self._halves(windows)  # out here the error, and what its frames held in memory, is gone
+
+    def _halves(self, windows: Sequence[Window]) -> Sequence[Any]:
+        """The results of a batch that was too large for memory, and smaller batches from now on."""
+        self._queue.too_large(sum(window.tokens for window in windows))
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        middle = len(windows) // 2
+        return [*self._results(windows[:middle]), *self._results(windows[middle:])]
 
     def _note_fruitless(self, results: Sequence[Any]) -> None:
         if len(results) > 1 and all(isinstance(result, TextFailure) for result in results):

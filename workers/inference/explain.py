@@ -51,6 +51,8 @@ class ExplanationAbandonedError(Exception):
 class Pieces:
     """Runs what the queue's windows carry: pieces of one explanation's arithmetic."""
 
+    batching: None = None
+
     def run(self, windows: Sequence[Window]) -> Sequence[Any]:
         """Each window's piece; they never fail here, but come back with their error."""
         return [window.request.context[window.text]() for window in windows]

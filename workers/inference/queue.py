@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from workers.inference.batching import choose_batch
-from workers.inference.work import Lane, Runner, Window, Work
+from workers.inference.batching import choose_batch, choose_flat
+from workers.inference.work import Lane, LateError, Runner, Window, Work
 
 LOOKAHEAD = 512
-"""Windows of one runner among which a batch looks for like lengths."""
+"""Windows of one runner among which a padded batch looks for like lengths."""
+SLICE_SECONDS = 0.05
+"""How long a bulk batch may take while people use the worker: what they wait for at most before their turn."""
+LEAST_SLICE = 256
+"""Tokens of the smallest such batch: smaller ones cost more than they save."""
+PRESENCE_SECONDS = 10.0
+"""After the last interactive request, how long people count as using the worker."""
 BULK_SHARE = 0.75
 """Share of the queue that bulk requests may fill; the rest is kept for people who wait."""
 _ASSUMED_SPEED = 2_000.0
@@ -41,23 +47,26 @@ class Admission:
     tokens: int
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """Windows of one runner in one lane, in order of arrival."""
-
-    windows: deque[tuple[int, Window]] = field(default_factory=deque)
+Waiting = deque[Window]
+"""Windows of one runner in one lane, in order of arrival."""
 
 
 class LaneQueue:
     """Thread-safe. Handlers admit and put; the engine takes batches and reports what it did."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Args:
+        limit: tokens that may wait.
+        clock: seconds.
+        """
         self._limit = limit
+        self._clock = clock
+        self._last_interactive = -math.inf
+        self._most: int | None = None
         self._condition = threading.Condition()
-        self._lanes: dict[Lane, dict[Runner, _Waiting]] = {lane: {} for lane in Lane}
+        self._lanes: dict[Lane, dict[Runner, Waiting]] = {lane: {} for lane in Lane}
         self._tokens = dict.fromkeys(Lane, 0)
         self._works: set[Work] = set()
-        self._arrivals = itertools.count()
         self._closed: BaseException | None = None
         self._speed = _ASSUMED_SPEED
 
@@ -108,8 +117,9 @@ class LaneQueue:
                 self._forget(work)
                 self._refuse_when_closed()
             self._works.add(work)
-            waiting = self._lanes[work.lane].setdefault(work.runner, _Waiting())
-            waiting.windows.extend((next(self._arrivals), window) for window in windows)
+            if work.lane is Lane.INTERACTIVE:
+                self._last_interactive = self._clock()
+            self._lanes[work.lane].setdefault(work.runner, deque()).extend(windows)
             self._condition.notify_all()
 
     def drop(self, work: Work) -> None:
@@ -119,7 +129,12 @@ class LaneQueue:
             self._forget(work)
 
     def take(self, budget: int, timeout: float | None = None) -> list[Window]:
-        """The next batch, oldest interactive request first; waits for one. Empty after `timeout` seconds or when closed."""
+        """The next batch, interactive lane first, the runners of a lane in turn; waits for one. Empty after `timeout` seconds or when closed.
+
+        Args:
+            budget: tokens of a batch of runners that have no batching of their own, padding included.
+            timeout: seconds; None: none.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._condition:
             while self._closed is None:
@@ -132,6 +147,11 @@ class LaneQueue:
                     break
                 self._condition.wait(left)
             return []
+
+    def too_large(self, tokens: int) -> None:
+        """Note that so many tokens did not fit into the device's memory: later batches are smaller."""
+        with self._condition:
+            self._most = min(self._most or tokens, max(1, tokens // 2))
 
     def done(self, windows: Sequence[Window], seconds: float) -> None:
         """Count a batch's tokens as computed and learn the engine's speed from them."""
@@ -172,17 +192,47 @@ class LaneQueue:
 
     def _next_of(self, lane: Lane, budget: int) -> list[Window]:
         runners = self._lanes[lane]
+        now = self._clock()
         for runner in list(runners):
-            waiting = runners[runner].windows
-            while waiting and waiting[0][1].request.dropped:
+            waiting = runners[runner]
+            while waiting and self._passed(waiting[0].request, now):
                 waiting.popleft()
             if not waiting:
                 del runners[runner]
         if not runners:
             return []
-        oldest = min(runners.values(), key=lambda waiting: waiting.windows[0][0]).windows
-        seen = [oldest.popleft() for _ in range(min(LOOKAHEAD, len(oldest)))]
-        seen = [entry for entry in seen if not entry[1].request.dropped]
-        chosen = set(choose_batch([window.tokens for _, window in seen], budget))
-        oldest.extendleft(entry for place, entry in reversed(list(enumerate(seen))) if place not in chosen)
-        return [seen[place][1] for place in sorted(chosen)]
+        runner = next(iter(runners))
+        waiting = runners[runner] = runners.pop(runner)  # to the end: each runner in turn
+        own = runner.batching
+        room = self._slice(lane, own.tokens if own else budget)
+        flat = own is not None and own.flat
+        seen: list[Window] = []
+        tokens = 0
+        while waiting and (tokens < room if flat else len(seen) < LOOKAHEAD):
+            window = waiting.popleft()
+            if not self._passed(window.request, now):
+                seen.append(window)
+                tokens += window.tokens
+        return _chosen(seen, waiting, room, flat)
+
+    def _slice(self, lane: Lane, budget: int) -> int:
+        """Tokens of the next batch: bulk ones are short while people use the worker."""
+        most = budget if self._most is None else min(budget, self._most)
+        if lane is not Lane.BULK or self._clock() - self._last_interactive > PRESENCE_SECONDS:
+            return most
+        return min(most, max(LEAST_SLICE, int(self._speed * SLICE_SECONDS)))
+
+    def _passed(self, work: Work, now: float) -> bool:
+        """Whether nobody waits for a request any more; one that came too late for its turn hears so."""
+        if not work.future.done() and work.late(now):
+            self._forget(work)
+            work.fail(LateError("the request waited for its turn until its deadline"))
+        return work.future.done()
+
+
+def _chosen(seen: list[Window], waiting: Waiting, budget: int, flat: bool) -> list[Window]:
+    """Those of some windows that make the next batch; the others wait on, in order."""
+    lengths = [window.tokens for window in seen]
+    chosen = set(range(choose_flat(lengths, budget)) if flat else choose_batch(lengths, budget))
+    waiting.extendleft(window for place, window in reversed(list(enumerate(seen))) if place not in chosen)
+    return [seen[place] for place in sorted(chosen)]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.context import Context
+from models.encoder.pace import Batching
 from workers.inference.wire import Pool
 from workers.inference.work import TextFailure, TokenIds, Window
 
@@ -69,6 +70,11 @@ class Reader(Protocol):
     @property
     def size(self) -> int:
         """Bytes that it takes besides a shared base model."""
+        ...
+
+    @property
+    def batching(self) -> Batching | None:
+        """How its windows are put into batches; None: padded, in the engine's budget."""
         ...
 
     @property

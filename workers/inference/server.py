@@ -178,9 +178,9 @@ class Routes:
         return _json(document, headers=headers)
 
     async def load(self, request: Request) -> Response:
-        """Load an adapter before it is asked for."""
+        """Load an adapter before it is asked for, and give it up last."""
         digest = digest_of(body_of(await request.body()))
-        reader = await self._service.adapters.get(digest)
+        reader = await self._service.adapters.get(digest, pin=True)
         return _json({"adapter": digest, **reader.description})
 
     async def livez(self, _: Request) -> Response:
@@ -196,6 +196,7 @@ class Routes:
             "adapters": list(self._service.adapters.digests),
             "bases": list(self._service.bases.digests),
             "tokens_per_second": round(self._service.queue.tokens_per_second),
+            "forward": self._service.forward(),
         }
         if self._service.writers is not None:
             document |= self._service.writers.document

@@ -39,6 +39,8 @@ class Service:
     explanations: Explanations = field(default_factory=Explanations)
     writers: Writers | None = None
     """Models that write; None: this worker has none."""
+    forward: Callable[[], dict[str, Any]] = dict
+    """How each loaded base model is read, for /readyz."""
 
 
 @dataclass(slots=True)

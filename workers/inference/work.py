@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.encoder.pace import Batching
+
 TokenIds = NDArray[np.int32]
 
 
@@ -24,8 +26,17 @@ class Lane(IntEnum):
     BULK = 2
 
 
+class LateError(Exception):
+    """A request was not taken up before its deadline: nobody would read its answer."""
+
+
 class Runner(Protocol):
     """What can be asked of the engine: one loaded adapter, or a base model for embeddings. Windows of one runner share a batch."""
+
+    @property
+    def batching(self) -> Batching | None:
+        """How its windows are put into batches; None: padded, in the engine's budget."""
+        ...
 
     def run(self, windows: Sequence[Window]) -> Sequence[Any]:
         """One result per window, computed on the engine's thread; raises when the batch cannot be computed."""
@@ -70,6 +81,8 @@ class Work:
     """Tokens in all windows."""
     context: tuple[Any, ...] = ()
     """What the runner needs to know about each text besides its tokens."""
+    deadline: float | None = None
+    """Of `time.monotonic`: windows that have not been taken up by then are not computed."""
     future: Future[list[list[Any] | TextFailure]] = field(default_factory=Future)
     waiting_tokens: int = 0
     """Tokens counted as queued for this request; the queue's own."""
@@ -81,6 +94,10 @@ class Work:
     def dropped(self) -> bool:
         """Whether the caller has gone away."""
         return self.future.cancelled()
+
+    def late(self, now: float) -> bool:
+        """Whether the deadline has passed before anything was computed."""
+        return self.deadline is not None and self.started_at is None and now > self.deadline
 
     def settle(self, window: Window, result: Any) -> bool:
         """Note a window's result (or TextFailure); true when the request is complete, and its future done."""
@@ -111,6 +128,7 @@ def make_work(
     lane: Lane,
     windows_of: Sequence[Sequence[TokenIds] | TextFailure],
     context: Sequence[Any] = (),
+    deadline: float | None = None,
 ) -> tuple[Work, list[Window]]:
     """A request and its windows.
 
@@ -119,11 +137,12 @@ def make_work(
         lane: interactive or bulk.
         windows_of: per text its windows' token ids, or why the text could not be prepared.
         context: per text what the runner needs besides, if anything.
+        deadline: of `time.monotonic`, by which it must have been taken up; None: it waits as long as it takes.
     """
     results: list[list[Any] | TextFailure] = [
         entry if isinstance(entry, TextFailure) else [None] * len(entry) for entry in windows_of
     ]
-    work = Work(runner, lane, results, 0, 0, tuple(context))
+    work = Work(runner, lane, results, 0, 0, tuple(context), deadline)
     windows = [
         Window(work, text, place, ids)
         for text, entry in enumerate(windows_of)

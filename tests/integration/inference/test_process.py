@@ -59,7 +59,11 @@ def test_it_loads_an_adapter_on_first_use_and_answers_as_the_adapter_does(proces
     found = np.array([result["probabilities"] for result in answer.json()["results"]])
     np.testing.assert_allclose(found, trained.load().predict(trained.texts[:5]), atol=0.02)
     assert answer.json()["option_keys"] == ["remorse", "family", "health"]
-    assert client.get("/readyz").json()["adapters"] == [trained.digest]
+    ready = client.get("/readyz").json()
+    assert ready["adapters"] == [trained.digest]
+    (how,) = [found for name, found in ready["forward"].items() if name != "minilm"]
+    assert how["forward"] in {"flat", "padded"}
+    assert {layout for layout, _, _ in how["measured"]} == {"flat", "padded"}
 
 
 def test_bulk_gives_predictions_and_embeddings_in_one_pass(process, trained):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from models.encoder.pace import Batching
 from workers.inference.reading import Answer, Prepared
 from workers.inference.work import Lane, TextFailure, make_work
 
@@ -22,6 +23,7 @@ class FakeReader:
     gate: threading.Event | None = None
     started: threading.Event = field(default_factory=threading.Event)
     batches: list = field(default_factory=list)
+    batching: Batching | None = None
 
     @property
     def description(self):
@@ -63,14 +65,14 @@ class FakeReader:
         return Answer(failures, probabilities, np.zeros(probabilities.shape, np.int32), embeddings)
 
 
-def work_of(reader, texts, lane=Lane.INTERACTIVE):
+def work_of(reader, texts, lane=Lane.INTERACTIVE, deadline=None):
     """A request of a fake reader with its windows."""
     prepared = reader.prepare(texts, None)
-    return make_work(reader, lane, prepared.windows_of, prepared.context)
+    return make_work(reader, lane, prepared.windows_of, prepared.context, deadline)
 
 
-def put(queue, reader, texts, lane=Lane.INTERACTIVE):
+def put(queue, reader, texts, lane=Lane.INTERACTIVE, deadline=None):
     """Queue texts; the request."""
-    work, windows = work_of(reader, texts, lane)
+    work, windows = work_of(reader, texts, lane, deadline)
     queue.put(queue.admit(lane, work.tokens), work, windows)
     return work

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.inference.batching import choose_batch
+from workers.inference.batching import choose_batch, choose_flat
 
 lengths = st.lists(st.integers(1, 600), min_size=1, max_size=200)
 
@@ -36,3 +36,10 @@ def test_a_batch_is_a_run_of_neighbours_in_order_of_length(waiting, budget):
 )
 def test_examples(waiting, budget, expected):
     assert choose_batch(waiting, budget) == expected
+
+
+@given(lengths, st.integers(1, 4000))
+def test_flat_batches_are_what_came_first_and_as_much_as_fits(waiting, budget):
+    count = choose_flat(waiting, budget)
+    assert count == 1 or sum(waiting[:count]) <= budget
+    assert count == len(waiting) or sum(waiting[: count + 1]) > budget

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import torch
 
 from tests.unit.inference.fakes import POISON, FakeReader, put
 from workers.inference.engine import BROKEN_AFTER, Engine, EngineBrokenError, EngineStoppedError
@@ -106,3 +107,25 @@ def test_like_lengths_share_batches(queue):
     sizes = [sorted(tokens for _, tokens in batch) for batch in reader.batches]
     assert sizes[0] in ([2, 30], [30, 31], [3, 30])
     assert sorted(size for batch in sizes for size in batch) == [2, 3, 4, 30, 31]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_batch_too_large_for_memory_is_computed_in_parts_and_later_ones_are_smaller(queue):
+    class Small(FakeReader):
+        def run(self, windows):
+            if sum(window.tokens for window in windows) > 12:
+                self.batches.append("too large")
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().run(windows)
+
+    reader = Small()
+    assert put(queue, reader, ["a" * 4] * 10).future.result(PATIENCE) == [[4.0]] * 10
+    assert reader.batches[0] == "too large"
+    before = reader.batches.count("too large")
+    assert put(queue, reader, ["b" * 4] * 6).future.result(PATIENCE) == [[4.0]] * 6
+    assert reader.batches.count("too large") == before
+    wide = Small(window=20)
+    one, two = put(queue, wide, ["c" * 15, "d"]).future.result(PATIENCE)
+    assert isinstance(one, TextFailure)
+    assert "memory" in one.reason
+    assert two == [1.0]

@@ -2,9 +2,17 @@
 
 import pytest
 
+from models.encoder.pace import Batching
 from tests.unit.inference.fakes import FakeReader, put, work_of
-from workers.inference.queue import BULK_SHARE, LaneQueue, QueueClosedError, QueueFullError
-from workers.inference.work import Lane, TextFailure
+from workers.inference.queue import (
+    BULK_SHARE,
+    LEAST_SLICE,
+    PRESENCE_SECONDS,
+    LaneQueue,
+    QueueClosedError,
+    QueueFullError,
+)
+from workers.inference.work import Lane, LateError, TextFailure
 
 
 def test_interactive_goes_before_bulk_that_came_first():
@@ -20,6 +28,65 @@ def test_a_batch_holds_windows_of_one_reader_and_the_oldest_reader_comes_first()
     one, two, three = put(queue, first, ["a"]), put(queue, second, ["b"]), put(queue, first, ["c"])
     assert [window.request for window in queue.take(100)] == [one, three]
     assert [window.request for window in queue.take(100)] == [two]
+
+
+def test_readers_take_turns_so_that_a_long_queue_of_one_holds_up_none():
+    queue = LaneQueue(10_000)
+    crowd = FakeReader("crowd")
+    put(queue, crowd, ["a" * 10] * 50, Lane.BULK)
+    others = [FakeReader(str(number)) for number in range(5)]
+    for reader in others:
+        put(queue, reader, ["b" * 10] * 3, Lane.BULK)
+    turns = [queue.take(20)[0].request.runner for _ in range(12)]
+    assert turns == [crowd, *others, crowd, *others]
+
+
+def test_a_flat_batch_takes_what_waited_longest_whatever_its_length():
+    queue, reader = LaneQueue(1000), FakeReader(window=30, batching=Batching(True, 40))
+    put(queue, reader, ["a" * 3, "b" * 30, "c" * 5, "d" * 3, "e"])
+    assert [window.tokens for window in queue.take(1)] == [3, 30, 5]
+    assert [window.tokens for window in queue.take(1)] == [3, 1]
+
+
+def test_bulk_batches_are_short_while_people_use_the_worker():
+    now = [0.0]
+    queue = LaneQueue(100_000, clock=lambda: now[0])
+    reader = FakeReader(window=100, batching=Batching(True, 2000))
+    put(queue, reader, ["a" * 100] * 100, Lane.BULK)
+    assert len(queue.take(1)) == 20
+    put(queue, reader, ["b"])
+    assert len(queue.take(1)) == 1
+    assert sum(window.tokens for window in queue.take(1)) <= LEAST_SLICE
+    now[0] += PRESENCE_SECONDS + 1
+    assert len(queue.take(1)) == 20
+
+
+def test_a_request_that_waited_past_its_deadline_is_not_computed_and_hears_why():
+    now = [0.0]
+    queue, reader = LaneQueue(1000, clock=lambda: now[0]), FakeReader()
+    first, late = put(queue, reader, ["a"], deadline=5.0), put(queue, reader, ["b" * 25], deadline=1.0)
+    now[0] = 2.0
+    assert [window.request for window in queue.take(100)] == [first]
+    assert isinstance(late.future.exception(0), LateError)
+    assert queue.queued_tokens == 1
+    assert queue.take(100, timeout=0.01) == []
+
+
+def test_a_request_that_was_begun_in_time_is_finished():
+    now = [0.0]
+    queue, reader = LaneQueue(1000, clock=lambda: now[0]), FakeReader()
+    work = put(queue, reader, ["a" * 25], deadline=1.0)
+    assert len(queue.take(10)) == 1
+    work.started_at = 0.5
+    now[0] = 2.0
+    assert len(queue.take(100)) == 2
+
+
+def test_batches_stay_below_what_did_not_fit_into_memory():
+    queue, reader = LaneQueue(1000), FakeReader()
+    put(queue, reader, ["a" * 10] * 8)
+    queue.too_large(40)
+    assert len(queue.take(80)) == 2
 
 
 def test_tokens_are_counted_until_they_are_computed():

@@ -75,3 +75,53 @@ def test_a_failed_load_is_told_to_each_caller_and_tried_again(executor):
 
     asyncio.run(main())
     assert tries == ["a", "a"]
+
+
+def test_pinned_adapters_are_given_up_last(executor):
+    async def main():
+        residents = Residents(lambda digest: FakeReader(digest, size=4), 12, executor)
+        await residents.get("promoted", pin=True)
+        for digest in ("a", "b", "c", "d"):
+            await residents.get(digest)
+        assert residents.digests == ("promoted", "c", "d")
+        assert residents.pinned == ("promoted",)
+        for digest in ("e", "f", "g"):
+            await residents.get(digest, pin=True)
+        assert residents.digests == ("e", "f", "g")
+        assert residents.comings.loads == 8
+        assert residents.comings.evictions == 5
+
+    asyncio.run(main())
+
+
+def test_a_cold_adapter_waits_for_no_load_but_its_own():
+    slow = threading.Event()
+
+    def load(digest):
+        if digest == "slow":
+            assert slow.wait(10)
+        return FakeReader(digest)
+
+    async def main(pool):
+        residents = Residents(load, 10, pool)
+        waiting = asyncio.create_task(residents.get("slow"))
+        await asyncio.sleep(0)
+        assert (await residents.get("quick")).name == "quick"
+        assert not waiting.done()
+        slow.set()
+        assert (await waiting).name == "slow"
+
+    with ThreadPoolExecutor(2) as pool:
+        asyncio.run(main(pool))
+
+
+def test_what_is_given_up_still_answers_who_holds_it(executor):
+    async def main():
+        residents = Residents(lambda digest: FakeReader(digest, size=8), 10, executor)
+        held = await residents.get("a")
+        await residents.get("b")
+        assert residents.digests == ("b",)
+        assert held.name == "a"
+        assert (await residents.get("a")) is not held
+
+    asyncio.run(main())
