@@ -84,7 +84,9 @@ async def authenticate(request: Request) -> keys.Credential:
 
 
 def _require(role: Role):  # type: ignore[no-untyped-def]  # a dependency, read by FastAPI
-    def check(caller: Annotated[Principal, Depends(principal)]) -> Principal:
+    async def check(
+        caller: Annotated[Principal, Depends(principal)],
+    ) -> Principal:  # no thread for a comparison
         if ROLES.index(caller.role) < ROLES.index(role):
             raise Forbidden(
                 f"This needs a key with the role {role}; yours is {caller.role}.", needed_role=role

@@ -22,6 +22,7 @@ from prometheus_client import (
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.answers import answer_for
+from app.http.timing import with_own_time
 from app.logs import configure_structlog
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -60,7 +61,8 @@ class Telemetry:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _completed(message.get("headers", ()), request_id)
+                headers = with_own_time(scope, message.get("headers", ()), time.perf_counter() - began)
+                message["headers"] = _completed(headers, request_id)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -10,15 +10,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.inference.pool import make_pool
+from app.inference.remembered import RememberedAdapters
 from app.inference.warming import keep_warm
 from app.settings import get_settings
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """`FastAPI(lifespan=…)`: sets `app.state.workers`."""
+    """`FastAPI(lifespan=…)`: sets `app.state.workers` and `app.state.served`."""
     app.state.workers = make_pool(get_settings())
-    warming = asyncio.create_task(keep_warm(app.state.workers))
+    app.state.served = RememberedAdapters()
+    warming = asyncio.create_task(keep_warm(app.state.workers, app.state.served.forget))
     try:
         yield
     finally:

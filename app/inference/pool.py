@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +12,48 @@ import httpx
 import orjson
 from fastapi import Request
 
-from app.http.problems import Unavailable
+from app.http.problems import Problem, Unavailable
+from app.inference.connections import Connections
 from app.settings import Settings
 
 QUEUED_HEADER = "X-Remand-Queued-Tokens"
-_REQUEST_SECONDS = 120.0
-_CONNECT_SECONDS = 2.0
-_IDLE_SECONDS = 60.0
-"""Connections idle for longer are closed, before the worker does it (75 s)."""
-_UNREACHABLE_TOKENS = math.inf
+REQUEST_SECONDS = 120.0
+CONNECT_SECONDS = 2.0
+AVOIDED_SECONDS = 5.0
+"""How long a worker that broke off or is starting again is asked last."""
+_BYTES_PER_TOKEN = 4
+Send = Callable[[str, bytes], Awaitable[httpx.Response]]
 
 
-@dataclass(slots=True)
+class CallerLeft(Problem):
+    """499: whoever asked has gone. Nobody reads this answer; what was asked of the worker is withdrawn."""
+
+    status, slug, title = 499, "caller-left", "The caller has gone"
+
+
+@dataclass(slots=True, eq=False)
 class _Worker:
-    """A worker's address and the queue it last told of."""
+    """A worker's address and what is known of its queue."""
 
     url: str
-    queued: float = 0
+    others: float = 0
+    """Tokens that it last told of, less those asked from here."""
+    under_way: int = 0
+    """Tokens asked from here that are not answered, by a guess."""
+    avoided_until: float = 0
+
+    @property
+    def load(self) -> tuple[bool, float]:
+        """Order of asking: those that answer first, then the least queued."""
+        return time.monotonic() < self.avoided_until, self.others + self.under_way
+
+    def heard(self, answer: httpx.Response) -> None:
+        """Learn from an answer, which counts what is still under way from here."""
+        self.others = max(0.0, float(answer.headers.get(QUEUED_HEADER, 0)) - self.under_way)
+
+    def avoid(self) -> None:
+        """Ask others first, for a while."""
+        self.avoided_until = time.monotonic() + AVOIDED_SECONDS
 
 
 class WorkerPool:
@@ -43,28 +68,52 @@ class WorkerPool:
         transport: in place of the network, for tests.
         """
         self._workers = [_Worker(url.rstrip("/")) for url in urls]
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=httpx.Timeout(_REQUEST_SECONDS, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(
-                max_connections=None, max_keepalive_connections=64, keepalive_expiry=_IDLE_SECONDS
-            ),
-            transport=transport,
-            trust_env=False,
-        )
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._connections = Connections(headers, CONNECT_SECONDS, REQUEST_SECONDS)
+        self._send: Send = self._connections.post
+        if transport is not None:
+            client = httpx.AsyncClient(headers=headers, transport=transport, trust_env=False)
+            self._send = lambda url, content: client.post(url, content=content)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        gone: Callable[[], Awaitable[object]] | None = None,
+        *,
+        again: bool = True,
+    ) -> httpx.Response:
         """Send JSON to the least queued worker; once more, elsewhere if there is another, when it breaks off or is full.
 
-        Whatever is asked of workers changes nothing there, so asking twice is harmless.
+        Args:
+            path: of the route.
+            body: becomes JSON.
+            gone: returns when the caller has gone away; then the request is withdrawn, and the worker drops what it queued for it.
+            again: whether asking twice is harmless, as it is where nothing changes and nothing is drawn.
 
         Raises:
-            Unavailable: no worker could be reached.
+            Unavailable: no worker could be reached, or none answered in time.
+            CallerLeft: the caller has gone.
         """
-        content = orjson.dumps(body)
-        order = sorted(self._workers, key=lambda worker: worker.queued)
+        asking = self._ask(path, orjson.dumps(body), again)
+        return await (asking if gone is None else _unless_gone(asking, gone))
+
+    async def load(self, adapter: str) -> int:
+        """Have every worker load an adapter by its blob digest; how many did."""
+        content = orjson.dumps({"adapter": adapter})
+        answers = await asyncio.gather(
+            *(self._try(worker, "/load", content) for worker in self._workers), return_exceptions=True
+        )
+        return sum(isinstance(answer, httpx.Response) and answer.is_success for answer in answers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+    async def _ask(self, path: str, content: bytes, again: bool) -> httpx.Response:
+        order = sorted(self._workers, key=lambda worker: worker.load)
         answer: httpx.Response | None = None
-        for worker in (order * 2)[:2]:
+        for worker in (order * 2)[: 2 if again else 1]:
             answer = await self._try(worker, path, content) or answer
             if answer is not None and (
                 answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or len(order) == 1
@@ -77,27 +126,44 @@ class WorkerPool:
             )
         return answer
 
-    async def load(self, adapter: str) -> int:
-        """Have every worker load an adapter by its blob digest; how many did."""
-        content = orjson.dumps({"adapter": adapter})
-        answers = await asyncio.gather(*(self._try(worker, "/load", content) for worker in self._workers))
-        return sum(answer is not None and answer.is_success for answer in answers)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-
     async def _try(self, worker: _Worker, path: str, content: bytes) -> httpx.Response | None:
         """An answer, or None when the connection failed."""
+        tokens = len(content) // _BYTES_PER_TOKEN
+        worker.under_way += tokens
         try:
-            answer = await self._client.post(
-                worker.url + path, content=content, headers={"Content-Type": "application/json"}
-            )
+            answer = await self._send(worker.url + path, content)
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            # It may be at work on this still: asking once more would double what it cannot keep up with.
+            worker.avoid()
+            raise Unavailable(
+                f"The inference worker has not answered within {REQUEST_SECONDS:.0f} s.",
+                slug="inference-timeout",
+            ) from error
         except httpx.TransportError:
-            worker.queued = _UNREACHABLE_TOKENS
+            worker.avoid()
             return None
-        worker.queued = float(answer.headers.get(QUEUED_HEADER, 0))
+        finally:
+            worker.under_way -= tokens
+        worker.heard(answer)
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and b"queue-full" not in answer.content:
+            worker.avoid()
         return answer
+
+
+async def _unless_gone(
+    asking: Awaitable[httpx.Response], gone: Callable[[], Awaitable[object]]
+) -> httpx.Response:
+    answer, leaving = asyncio.ensure_future(asking), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise CallerLeft("The caller has gone away.")
+    finally:
+        for task in (answer, leaving):
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(answer, leaving, return_exceptions=True)
 
 
 def make_pool(settings: Settings) -> WorkerPool:
@@ -106,6 +172,21 @@ def make_pool(settings: Settings) -> WorkerPool:
 
 
 def pool_of(request: Request) -> WorkerPool:
-    """The pool of the app that serves a request, as a dependency."""
+    """The pool of the app that serves a request."""
     pool: WorkerPool = request.app.state.workers
     return pool
+
+
+async def workers_of(request: Request) -> WorkerPool:
+    """`pool_of` as a dependency: plain functions would be called in a thread."""
+    return pool_of(request)
+
+
+def caller_gone(request: Request) -> Callable[[], Awaitable[None]]:
+    """What waits until whoever sent a request has gone; for handlers that have read its body."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return gone

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
-from fastapi.concurrency import run_in_threadpool
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.db.session import reading
 from app.http.documented import problems
 from app.http.problems import Invalid
-from app.http.security import Principal, Reader
+from app.http.security import Reader
+from app.http.timing import TIMING, timed
 from app.inference.answers import classified, refusal
+from app.inference.explain_schemas import Explanation
 from app.inference.explaining import explain_limits, explanations
 from app.inference.explanations import check_explainable
-from app.inference.pool import WorkerPool, pool_of
-from app.inference.queries import Served, served_adapter
+from app.inference.pool import WorkerPool, caller_gone, workers_of
+from app.inference.remembered import RememberedAdapters, remembered_of
 from app.inference.rules import Limits, check_text, check_texts
 from app.inference.schemas import ClassifyAnswer, ClassifyBody, SummarizeAnswer, SummarizeBody
 from app.inference.summaries import budget_of, summarized
@@ -24,18 +25,19 @@ from models.catalog import CATALOG
 from models.data.context import context_of
 
 router = APIRouter(tags=["inference"])
-Workers = Annotated[WorkerPool, Depends(pool_of)]
-TIMING = "Server-Timing"
+Workers = Annotated[WorkerPool, Depends(workers_of)]
+Remembered = Annotated[RememberedAdapters, Depends(remembered_of)]
 
 
 @router.post(
     "/classify",
     summary="Read texts with an adapter",
+    response_model=ClassifyAnswer,
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
 async def classify(
-    body: ClassifyBody, caller: Reader, workers: Workers, response: Response
-) -> ClassifyAnswer:
+    request: Request, body: ClassifyBody, caller: Reader, workers: Workers, remembered: Remembered
+) -> Response:
     """Per option of the codebook the calibrated probability and the decision at the adapter's threshold.
 
     Adapters that read what stands around a text have two readings, each with thresholds of its own: with `contexts`, and of a
@@ -49,7 +51,7 @@ async def classify(
     changes. An explanation shows what the model goes by, not what is true.
     """
     texts = _texts(body)
-    served = await run_in_threadpool(_served, caller, body)
+    served = await remembered.served(caller, body.adapter, body.corpus)
     limits = explain_limits(get_settings())
     if body.explain is not None:
         field = "/text" if body.text is not None else "/texts"
@@ -60,17 +62,18 @@ async def classify(
         "pool": body.pool,
         "contexts": _contexts(body, len(texts)),
     }
-    answer = await workers.post("/classify", asked)
+    answer, timing = await timed(request, workers.post("/classify", asked, caller_gone(request)))
     if not answer.is_success:
         raise refusal(answer, "/adapter")
-    response.headers[TIMING] = answer.headers.get(TIMING, "")
-    document = answer.json()
-    if body.explain is None:
-        return classified(document, served)
-    found = await explanations(
-        workers, served, texts, document["results"], body.explain, limits.options, body.pool
-    )
-    return classified(document, served, found)
+    document = orjson.loads(answer.content)
+    found: list[Explanation | None] = []
+    if body.explain is not None:
+        found = await explanations(
+            workers, served, texts, document["results"], body.explain, limits.options, body.pool
+        )
+    # Made of what was validated already: read as a model a second time it would cost as much again.
+    content = classified(document, served, found).model_dump_json()
+    return Response(content, media_type="application/json", headers={TIMING: timing})
 
 
 @router.post(
@@ -145,8 +148,3 @@ def _contexts(body: ClassifyBody, texts: int) -> list[dict[str, str] | None] | N
         None if around is None else context_of(around.before, around.after).to_document()
         for around in body.contexts
     ]
-
-
-def _served(caller: Principal, body: ClassifyBody) -> Served:
-    with reading() as session:
-        return served_adapter(session, caller, body.adapter, body.corpus)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psycopg
 import structlog
@@ -24,18 +24,21 @@ _PAUSE_SECONDS = 2.0
 log = structlog.get_logger("remand.inference")
 
 
-async def keep_warm(pool: WorkerPool) -> None:
-    """Have workers load what is promoted, until cancelled. Everything here is a favour: whoever needs an adapter has it loaded anyway."""
+async def keep_warm(pool: WorkerPool, promoted: Callable[[], None] = lambda: None) -> None:
+    """Have workers load what is promoted, until cancelled. Everything here is a favour: whoever needs an adapter has it loaded anyway.
+
+    promoted: called as soon as an adapter was.
+    """
     url = get_settings().database_url
     while url:
         try:
-            await _until_lost(url, pool)
+            await _until_lost(url, pool, promoted)
         except (psycopg.Error, DBAPIError) as error:
             log.debug("no database", error=type(error).__name__)
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _until_lost(url: str, pool: WorkerPool) -> None:
+async def _until_lost(url: str, pool: WorkerPool, promoted: Callable[[], None]) -> None:
     connecting = asyncio.ensure_future(
         psycopg.AsyncConnection.connect(
             url, autocommit=True, connect_timeout=5, application_name="remand-adapters"
@@ -50,6 +53,7 @@ async def _until_lost(url: str, pool: WorkerPool) -> None:
         await connection.execute(f"LISTEN {ADAPTERS_CHANNEL}")
         await _load(pool, await run_in_threadpool(_promoted))
         async for notification in connection.notifies():
+            promoted()
             await _load(pool, await run_in_threadpool(_blob_of, notification.payload))
 
 

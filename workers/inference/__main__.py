@@ -69,7 +69,9 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
         return BaseReader(name, encoder, batching=batching)
 
     adapters: Residents[Reader] = Residents(adapter, settings.adapter_memory_mib << 20, loader)
-    metrics = Metrics(queue.lane_tokens, lambda: queue.tokens_per_second, lambda: adapters.size)
+    metrics = Metrics(
+        queue.lane_tokens, lambda: queue.tokens_per_second, lambda: adapters.size, adapters.comings
+    )
     engine = Engine(queue, token_budget(settings), lambda: engine_context(settings), metrics.batch)
     tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenizer")
     explanations = Explanations(settings.explain_seconds)
@@ -83,6 +85,7 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
         explanations,
         writers,
         lambda: bases.batchings,
+        metrics.stages,
     ), metrics
 
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
-import orjson
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,18 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.text.words import count_words
 from workers.inference.adapter_reader import AdapterReader
-from workers.inference.engine import EngineBrokenError, EngineStoppedError
-from workers.inference.explain import ExplanationAbandonedError
+from workers.inference.answering import Handler, guarded, json_answer
 from workers.inference.explain_wire import explain_request
 from workers.inference.generation_routes import GenerationRoutes
 from workers.inference.metrics import Metrics
-from workers.inference.queue import QueueClosedError, QueueFullError
 from workers.inference.reading import Plan
-from workers.inference.service import CallerGoneError, Outcome, Question, Service, respond
-from workers.inference.summaries import TooManySentencesError, choose_sentences, sentences_of
+from workers.inference.service import Outcome, Question, Service, respond
+from workers.inference.summaries import choose_sentences, sentences_of
 from workers.inference.wire import (
     FAILED_HEADER,
     QUEUED_HEADER,
+    TIMING,
     BadRequestError,
     arrays_to_bytes,
     body_of,
@@ -44,11 +38,6 @@ from workers.inference.wire import (
     summarize_request,
 )
 from workers.inference.work import Lane
-
-log = structlog.get_logger()
-
-CLIENT_GONE = 499
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def create_server(
@@ -96,7 +85,7 @@ def create_server(
         lifespan=lifespan,
         routes=[
             *(
-                Route(path, _guarded(path, handler, metrics, token), methods=["POST"])
+                Route(path, guarded(path, handler, metrics, token), methods=["POST"])
                 for path, handler in posts.items()
             ),
             Route("/livez", routes.livez),
@@ -120,7 +109,7 @@ class Routes:
         outcome = await respond(
             self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
         )
-        return _json(
+        return json_answer(
             {"adapter": asked.adapter, **outcome.reader.description, "results": _results(outcome)},
             headers=_headers(outcome),
         )
@@ -155,7 +144,7 @@ class Routes:
             raise BadRequestError("this adapter has no layers that could be explained")
         service = self._service
         results = await service.explanations.answer(service.queue, reader.adapter, asked, _gone(request))
-        return _json({"adapter": asked.adapter, "results": results})
+        return json_answer({"adapter": asked.adapter, "results": results})
 
     async def summarize(self, request: Request) -> Response:
         """The sentences that stand for a text, with their character offsets."""
@@ -175,18 +164,18 @@ class Routes:
             "sentences": [sentences[place] for place in chosen], "sentences_in_text": len(sentences),
             "words": sum(words[place] for place in chosen), "words_in_text": sum(words),
         }  # fmt: skip
-        return _json(document, headers=headers)
+        return json_answer(document, headers=headers)
 
     async def load(self, request: Request) -> Response:
         """Load an adapter before it is asked for, and give it up last."""
         digest = digest_of(body_of(await request.body()))
         reader = await self._service.adapters.get(digest, pin=True)
-        return _json({"adapter": digest, **reader.description})
+        return json_answer({"adapter": digest, **reader.description})
 
     async def livez(self, _: Request) -> Response:
         """200 while the engine computes."""
         alive = self._service.engine.alive
-        return _json({"status": "alive" if alive else "engine stopped"}, 200 if alive else 503)
+        return json_answer({"status": "alive" if alive else "engine stopped"}, 200 if alive else 503)
 
     async def readyz(self, _: Request) -> Response:
         """200 when requests can be taken, with what is loaded."""
@@ -200,7 +189,7 @@ class Routes:
         }
         if self._service.writers is not None:
             document |= self._service.writers.document
-        return _json(document, 200 if alive else 503)
+        return json_answer(document, 200 if alive else 503)
 
 
 def _results(outcome: Outcome) -> list[dict[str, Any]]:
@@ -224,7 +213,7 @@ def _results(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _headers(outcome: Outcome) -> dict[str, str]:
-    headers = {"Server-Timing": outcome.timing.header}
+    headers = {TIMING: outcome.timing.header}
     if outcome.answer.failures:
         headers[FAILED_HEADER] = ",".join(map(str, sorted(outcome.answer.failures)))
     return headers
@@ -234,65 +223,12 @@ def _binary(arrays: list[np.ndarray[Any, Any]], outcome: Outcome) -> Response:
     return Response(arrays_to_bytes(arrays), media_type="application/octet-stream", headers=_headers(outcome))
 
 
-def _json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(document), status, headers, "application/json")
-
-
-def _error(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    return _json({"code": code, "detail": detail}, status, headers)
-
-
 def _gone(request: Request) -> Callable[[], Awaitable[object]]:
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
     return gone
-
-
-def _guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handler:
-    async def guarded(request: Request) -> Response:
-        began = time.perf_counter()
-        sent = request.headers.get("authorization", "").encode()  # as bytes: any character may be sent
-        if token and not hmac.compare_digest(sent, f"Bearer {token}".encode()):
-            response = _error(401, "unauthorized", "send REMAND_INFERENCE_TOKEN as a bearer token")
-        else:
-            response = await _answered(handler, request)
-        metrics.requests.labels(path, str(response.status_code)).inc()
-        metrics.seconds.labels(path).observe(time.perf_counter() - began)
-        metrics.failed_texts.inc(
-            len(response.headers.get(FAILED_HEADER, "").split(","))
-            if FAILED_HEADER in response.headers
-            else 0
-        )
-        return response
-
-    return guarded
-
-
-async def _answered(handler: Handler, request: Request) -> Response:
-    try:
-        return await handler(request)
-    except (CallerGoneError, ExplanationAbandonedError):
-        return Response(status_code=CLIENT_GONE)
-    except QueueFullError as error:
-        return _error(503, "queue-full", str(error), {"Retry-After": str(math.ceil(error.retry_after))})
-    except Exception as error:
-        for kinds, status, code in _ERRORS:
-            if isinstance(error, kinds):
-                return _error(status, getattr(error, "code", code), str(error))
-        log.exception("request failed", error=type(error).__name__)
-        return _error(500, "unexpected", f"the worker failed ({type(error).__name__}); its log says more")
-
-
-_ERRORS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
-    ((BadRequestError,), 422, "invalid"),
-    ((QueueClosedError, EngineStoppedError, EngineBrokenError), 503, "engine-stopped"),
-    ((FileNotFoundError,), 404, "adapter-missing"),
-    ((TooManySentencesError,), 413, "too-many-sentences"),
-    ((LookupError, ValueError), 422, "cannot-load"),
-)
-"""What a handler may raise, the status it answers with, and its code unless the error has one."""
 
 
 def _with_queue_length(app: ASGIApp, service: Service) -> ASGIApp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +41,8 @@ class Service:
     """Models that write; None: this worker has none."""
     forward: Callable[[], dict[str, Any]] = dict
     """How each loaded base model is read, for /readyz."""
+    observe: Callable[[Mapping[str, float]], None] = lambda _stages: None
+    """Told of each answered request's stages, for metrics."""
 
 
 @dataclass(slots=True)
@@ -57,11 +59,11 @@ class Timing:
         self._last = now
 
     def split(self, work: Work) -> None:
-        """The stages queue and compute, from a finished request."""
+        """The stages queue and forward, from a finished request."""
         now = time.perf_counter()
         started = work.started_at or now
         self.stages["queue"] = max(0.0, (started - work.queued_at) * 1000)
-        self.stages["compute"] = (now - started) * 1000
+        self.stages["forward"] = (now - started) * 1000
         self._last = now
 
     @property
@@ -131,6 +133,7 @@ async def respond(
         service.tokenizers, reader.finish, prepared, results, question.plan, question.pool
     )
     timing.mark("pool")
+    service.observe(timing.stages)
     return Outcome(reader, prepared, answer, timing)
 
 

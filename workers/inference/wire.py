@@ -14,6 +14,7 @@ from models.data.context import Context
 from models.text.extractive import METHODS, TRADE_OFF, Budget, Method, Unit
 
 QUEUED_HEADER = "X-Remand-Queued-Tokens"
+TIMING = "Server-Timing"
 FAILED_HEADER = "X-Remand-Failed-Texts"
 """Rows (comma-separated) of a binary answer that are NaN because the text could not be read."""
 

@@ -13,9 +13,11 @@ from app.blobs import BlobStore
 from app.db.session import writing
 from app.db.tables import Corpus
 from app.settings import get_settings
-from tests.api import client_of_an_admin
+from tests.api import client_of_an_admin, keys
 from tests.integration.inference_server import InferenceServer, serving
 from tests.integration.relabel.world import WordReader, World, build_world
+
+__all__ = ["keys"]
 
 
 @pytest.fixture

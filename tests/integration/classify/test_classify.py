@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+
+import httpx
 import pytest
 
 from app.adapters.queries import ADAPTERS_CHANNEL
@@ -10,6 +14,7 @@ from app.db.tables import Adapter, Blob, Corpus
 from app.jobs.queries import notify
 from tests.integration.inference_server import until
 from tests.integration.relabel.world import adapter_row
+from tests.served import served_app
 from workers.inference.work import Lane
 
 CORPUS = "synthetic letters"
@@ -35,7 +40,8 @@ def test_the_promoted_adapter_answers_per_option(client, world):
         ("family", "arguments", 0.09, False),
     ]
     assert (reading["windows"], reading["truncated"], reading["error"]) == (1, False, None)
-    assert "compute" in answer.headers["server-timing"]
+    stages = [part.split(";")[0] for part in answer.headers["server-timing"].split(", ")]
+    assert stages == ["load", "tokenize", "queue", "forward", "pool", "total", "transport", "api"]
 
 
 def test_several_texts_by_a_named_adapter(client, world):
@@ -221,3 +227,50 @@ def test_one_sentence_and_too_great_a_length(client):
     body = client.post("/summarize", json={"text": "Only one.", "max_sentences": 50}).json()
     assert (body["summary"], body["base_model"]) == ("Only one.", None)
     assert "all of the text" in body["warnings"][0]
+
+
+def test_an_adapter_promoted_elsewhere_serves_as_soon_as_the_api_hears_of_it(client, world, engine):
+    asked = {"corpus": CORPUS, "text": "sorry"}
+    assert client.post("/classify", json=asked).json()["model"]["adapter"] == world.adapter_id
+    with writing(engine) as session:
+        row = session.get_one(Adapter, world.adapter_id)
+        other = adapter_row(world.built.corpus_id, row.blob_digest)
+        other.digest = "e" * 64
+        session.add(other)
+        session.flush()
+        session.get_one(Corpus, world.built.corpus_id).promoted_adapter_id = other.id
+        notify(session, ADAPTERS_CHANNEL, other.id)
+        promoted = other.id
+    client.app.state.served._found = {
+        key: (float("inf"), served) for key, (_, served) in client.app.state.served._found.items()
+    }  # what is remembered would never end by itself
+    until(lambda: client.post("/classify", json=asked).json()["model"]["adapter"] == promoted)
+
+
+@pytest.mark.usefixtures("world")
+def test_a_caller_that_goes_away_takes_its_request_out_of_the_workers_queue(server, reader, keys):
+    reader.gate = threading.Event()
+    header = {"Authorization": f"Bearer {keys.reader}"}
+    body = {"corpus": CORPUS, "text": "sorry"}
+    queue = server.service.queue
+    with (
+        served_app() as address,
+        httpx.Client(base_url=address, headers=header, trust_env=False, timeout=60) as caller,
+    ):
+        assert (
+            caller.get("/livez").status_code == 200
+        )  # the app is warm: the short timeout below is the reader's
+        leaving = httpx.Client(base_url=address, headers=header, trust_env=False, timeout=60)
+        asking = threading.Thread(target=lambda: _left(leaving, body))
+        asking.start()
+        until(lambda: queue.queued_tokens > 0)
+        leaving.close()
+        until(lambda: queue.queued_tokens == 0)
+        reader.gate.set()
+        asking.join(60)
+        assert caller.post("/classify", json=body).status_code == 200
+
+
+def _left(client, body):
+    with suppress(httpx.HTTPError, RuntimeError):
+        client.post("/classify", json=body)

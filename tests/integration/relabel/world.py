@@ -142,6 +142,7 @@ class WordReader:
     """Says .9 or .1 by the words of a letter, and .02 more with fold1, .04 more with the final model: who read what shows."""
 
     size: int = 0
+    batching: None = None
     gate: threading.Event | None = None
     unreadable: str = "\0"
     reads: dict[str, tuple[str, ...]] = field(default_factory=dict)

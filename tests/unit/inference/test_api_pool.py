@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from app.http.problems import Unavailable
-from app.inference.pool import QUEUED_HEADER, WorkerPool
+from app.inference import pool as pools
+from app.inference.pool import QUEUED_HEADER, CallerLeft, WorkerPool
 
 
 class Network:
@@ -77,3 +78,84 @@ def test_no_worker_at_all_is_a_problem_that_says_so():
     with pytest.raises(Unavailable) as problem:
         ask(Network(a=[httpx.ConnectError("refused")]))
     assert problem.value.slug == "no-inference-worker"
+
+
+def test_a_worker_that_broke_off_is_asked_again_after_a_while(monkeypatch):
+    network = Network(a=[httpx.ReadError("reset"), (200, 0)], b=[(200, 100)])
+    monkeypatch.setattr(pools, "AVOIDED_SECONDS", 0.0)
+    assert [answer.json()["host"] for answer in ask(network, 2)] == ["b", "a"]
+
+
+def test_a_worker_that_is_starting_again_does_not_draw_requests_by_its_empty_queue():
+    network = Network(a=[(503, 0), (503, 0), (200, 0)], b=[(200, 10)])
+    assert [answer.json()["host"] for answer in ask(network, 2)] == ["b", "b"]
+    assert network.asked == ["a", "b", "b"]
+
+
+def test_what_is_under_way_counts_as_queued():
+    entered, answers = [], {}
+
+    async def main():
+        let = asyncio.Event()
+
+        async def slow(request):
+            entered.append(request.url.host)
+            if len(entered) == 4:
+                let.set()
+            await let.wait()
+            return httpx.Response(200, headers={QUEUED_HEADER: "0"})
+
+        pool = WorkerPool(["http://a", "http://b"], transport=httpx.MockTransport(slow))
+        asking = [asyncio.ensure_future(pool.post("/classify", {"texts": ["x" * 400]})) for _ in range(4)]
+        answers["all"] = await asyncio.gather(*asking)
+
+    asyncio.run(main())
+    assert sorted(entered) == ["a", "a", "b", "b"]
+    assert len(answers["all"]) == 4
+
+
+def test_a_worker_that_does_not_answer_in_time_is_not_asked_to_do_it_twice():
+    network = Network(a=[httpx.ReadTimeout("slow")], b=[(200, 0)])
+    with pytest.raises(Unavailable) as problem:
+        ask(network)
+    assert problem.value.slug == "inference-timeout"
+    assert network.asked == ["a"]
+
+
+def test_what_may_not_be_asked_twice_is_asked_once():
+    async def main():
+        pool = WorkerPool(["http://a"], transport=httpx.MockTransport(network))
+        with pytest.raises(Unavailable):
+            await pool.post("/generate", {}, again=False)
+
+    network = Network(a=[httpx.ReadError("reset")])
+    asyncio.run(main())
+    assert network.asked == ["a"]
+
+
+def test_when_the_caller_goes_the_request_to_the_worker_is_withdrawn():
+    withdrawn = []
+
+    async def main():
+        asked, left = asyncio.Event(), asyncio.Event()
+
+        async def never(_request):
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                withdrawn.append(True)
+                raise
+
+        async def leave():
+            await asked.wait()
+            left.set()
+
+        pool = WorkerPool(["http://a"], transport=httpx.MockTransport(never))
+        leaving = asyncio.ensure_future(leave())
+        with pytest.raises(CallerLeft):
+            await pool.post("/classify", {}, left.wait)
+        await leaving
+
+    asyncio.run(main())
+    assert withdrawn == [True]

@@ -27,15 +27,19 @@ class Worker:
     def __init__(self, token="", limit=1000):
         self.reader = FakeReader()
         self.queue = LaneQueue(limit)
-        self.metrics = Metrics(self.queue.lane_tokens, lambda: self.queue.tokens_per_second, lambda: 0)
+        adapters = Residents(self._load, 100, ThreadPoolExecutor(1))
+        self.metrics = Metrics(
+            self.queue.lane_tokens, lambda: self.queue.tokens_per_second, lambda: 0, adapters.comings
+        )
         self.engine = Engine(self.queue, 64, observe=self.metrics.batch)
         loader = ThreadPoolExecutor(1)
         service = Service(
             self.queue,
             self.engine,
-            Residents(self._load, 100, loader),
+            adapters,
             Residents(lambda name: self.reader, 100, loader),
             ThreadPoolExecutor(2),
+            observe=self.metrics.stages,
         )
 
         async def startup():
@@ -73,7 +77,7 @@ def test_classify_answers_per_text_with_windows_and_timing(client):
     assert document["option_keys"] == ["o0", "o1"]
     assert answer.headers[QUEUED_HEADER] == "0"
     assert {part.split(";")[0].strip() for part in answer.headers["server-timing"].split(",")} == {
-        "load", "tokenize", "queue", "compute", "pool",
+        "load", "tokenize", "queue", "forward", "pool", "total",
     }  # fmt: skip
 
 
@@ -166,6 +170,15 @@ def test_metrics_count_requests_and_tokens(client):
     assert 'remand_inference_requests_total{route="/classify",status="200"} 1.0' in page
     assert 'remand_inference_tokens_total{lane="interactive"} 3.0' in page
     assert "remand_inference_failed_texts_total 1.0" in page
+    assert "remand_inference_adapter_loads_total 1.0" in page
+    assert 'remand_inference_stage_seconds_count{stage="forward"} 1.0' in page
+
+
+def test_the_fill_of_batches_shows_what_padding_costs(client):
+    classify(client, ["a" * 10, "bb"])
+    page = client.get("/metrics").text
+    assert 'remand_inference_tokens_total{lane="interactive"} 12.0' in page
+    assert "remand_inference_padded_tokens_total 20.0" in page
 
 
 def test_a_token_is_asked_for_when_one_is_set():
