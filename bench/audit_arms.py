@@ -71,10 +71,12 @@ def arms(evidence: Evidence, seed: int) -> Iterator[tuple[str, Arm]]:
         yield from _cleanlab(name, given, found, scheme)
     for design in DESIGNS:
         told = "remand" if design == "whole" else f"remand {design}"
+        yield f"{told}, unlimited", _ours(without[design].every["unlimited"], "noisy_or")
         yield from ((f"{told}, {pooling}", _ours(without[design].scores, pooling)) for pooling in TEXT_POOLINGS)  # fmt: skip
         if evidence.annotations is not None:
-            known = score(evidence, seed, design).scores
-            yield from ((f"{told} with annotators, {pooling}", _ours(known, pooling)) for pooling in TEXT_POOLINGS)  # fmt: skip
+            known = score(evidence, seed, design)
+            yield from ((f"{told} with annotators, {pooling}", _ours(known.scores, pooling)) for pooling in TEXT_POOLINGS)  # fmt: skip
+            yield f"{told} with annotators, unlimited", _ours(known.every["unlimited"], "noisy_or")
 
 
 def _differs(probabilities: NDArray[np.float32], given: Labels, scheme: Scheme) -> Mask:

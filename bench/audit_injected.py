@@ -131,7 +131,12 @@ def cell(
     return found
 
 
-SHOWN = ("remand, noisy_or", "remand with annotators, noisy_or", "remand lean, noisy_or")
+SHOWN = (
+    "remand, noisy_or",
+    "remand with annotators, noisy_or",
+    "remand, unlimited",
+    "remand with annotators, unlimited",
+)
 
 
 def as_lines(found: dict[str, Any]) -> list[str]:
@@ -156,5 +161,5 @@ def _row(found: dict[str, Any]) -> str:
     for arm in SHOWN:
         gains = [found["against"][source][arm] for source in CLEANLAB]
         told = ["{:+.3f} ({:+.3f} to {:+.3f})".format(g["gain"], *(g["interval"] or (np.nan, np.nan))) for g in gains]  # fmt: skip
-        parts.append(f"{arm.split(',')[0]} {arms_[arm]['ap']:.3f} {' / '.join(told)}")
+        parts.append(f"{arm.removesuffix(', noisy_or')} {arms_[arm]['ap']:.3f} {' / '.join(told)}")
     return "; ".join(parts)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from models.audit.ranking import highest_scores, text_scores
 from models.evaluation.resampling import group_codes, group_draws, interval
 from models.training.metrics import average_precision
 
@@ -39,11 +40,9 @@ def flag_f1(wrong: Mask, flags: Mask, counted: Mask) -> float:
 
 
 def pooled_text(scores: NDArray[np.float32], how: str) -> NDArray[np.float64]:
-    """One score per text, float64 (texts): `max` or `noisy_or` over its cells."""
-    filled = np.nan_to_num(scores.astype(np.float64))
-    if how == "max":
-        return np.asarray(filled.max(axis=1))
-    return np.asarray(-np.expm1(np.log1p(-np.clip(filled, 0.0, 1 - 1e-9)).sum(axis=1)))
+    """One score per text, float64 (texts): the `max` of its cells, or `noisy_or` over them as rankings pool them."""
+    pooled = highest_scores(scores) if how == "max" else text_scores(scores)
+    return np.nan_to_num(pooled.astype(np.float64))
 
 
 def gains(

@@ -42,7 +42,7 @@ class RankingBody(RequestModel):
     )
     score: str | None = Field(
         None,
-        description="The score that orders it: stacked, reviewed, self_confidence, margin, confident_learning, knn. Default: the best there is.",
+        description="The score that orders it: stacked, reviewed, unlimited, self_confidence, margin, confident_learning, knn. Default: the best there is.",
         max_length=100,
     )
     decoys: float = Field(0.0, ge=0, le=MOST_DECOYS, description=_DECOYS)

@@ -9,6 +9,8 @@ from models.training.metrics import average_precision
 
 FLAG_AT = 0.5
 """Suspicion from which a cell is flagged: the given value is held less likely than not."""
+DAMPED = float(np.exp(-1.0))
+"""Share of a cell's odds that count when a text's cells are pooled: many slightly raised ones would outvote a single high one."""
 FLAG_SHARE = 0.02
 """Share of the audited cells that is flagged in any case, so that no audit ends without anything to read."""
 
@@ -32,11 +34,13 @@ def flagged(scores: NDArray[np.float32], at: float = FLAG_AT, share: float = FLA
 
 
 def text_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One score per text, float32 (texts): that any of its cells is wrong, were they independent (noisy-or).
+    """One score per text, float32 (texts): noisy-or over its cells, with the odds of each damped.
 
     NaN where no cell is audited.
     """
-    right = np.log1p(-np.clip(np.nan_to_num(scores.astype(np.float64)), 0.0, 1 - 1e-9)).sum(axis=1)
+    found = np.clip(np.nan_to_num(scores.astype(np.float64)), 0.0, 1 - 1e-9)
+    damped = found * DAMPED / (found * DAMPED + 1 - found)
+    right = np.log1p(-damped).sum(axis=1)
     return np.where(np.isfinite(scores).any(axis=1), -np.expm1(right), np.nan).astype(np.float32)
 
 

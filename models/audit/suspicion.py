@@ -1,8 +1,9 @@
 """Suspicion: how little the given value of a cell is to be expected, judged by everything but that value itself.
 
-The default is the stack of `models.audit.stack` with what each annotator is known for (`models.audit.confusion`). The plain
-scores are kept beside it by name: self_confidence, margin, confident_learning, and knn where there are embeddings.
-docs/adr/0009 and 0017 tell what was tried and what it brought.
+The default, `stacked`, is the stack of `models.audit.stack` with what each annotator is known for (`models.audit.confusion`), and
+with a limit to what given values around a cell may explain away: a misreading that all texts of a group share explains itself.
+`unlimited` is the same without that limit. The plain scores are kept beside them by name: self_confidence, margin,
+confident_learning, and knn where there are embeddings. docs/adr/0009, 0017 and 0023 tell what was tried and what it brought.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from models.audit.confusion import after_annotators
 from models.audit.evidence import Annotations, Evidence
 from models.audit.plain import confident_learning, margin, self_confidence
 from models.audit.ranking import flagged, text_scores
-from models.audit.stack import CROSSING, PRECISIONS, Design, stack
+from models.audit.stack import CROSSING, Design, Stacked, stack
+from models.audit.stack_fits import PRECISIONS
+from models.scheme import Labels, Scheme
+from models.training.logistic import logit, sigmoid
 
 __all__ = [
     "Annotations",
@@ -30,6 +34,12 @@ __all__ = [
     "self_confidence",
     "text_scores",
 ]
+
+
+LEFT_APART, LEFT_ALONE = 0.5, 0.25
+"""Log-odds of suspicion that given values around a cell may take off what texts alone make of it, and that the text's other given
+options may take off what all but them make of it."""
+_LEAST = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +82,25 @@ def score(evidence: Evidence, seed: int = 0, design: Design = "whole", threads: 
     final = found.probabilities
     if evidence.annotations is not None:
         final = after_annotators(final, labels, evidence.annotations, scheme)
-    every["stacked"] = self_confidence(final, labels, scheme)
+    every["unlimited"] = self_confidence(final, labels, scheme)
+    every["stacked"] = _limited(every["unlimited"], found, labels, scheme)
+    parameters["left"] = {"apart": LEFT_APART, "alone": LEFT_ALONE}
     told: dict[str, Any] = {"kept_as_predicted": found.kept, "features": found.features}
     told["annotators"] = _annotators(evidence.annotations)
     return Suspicion(every["stacked"], "stacked", parameters | told, every, found.probabilities)
+
+
+def _limited(
+    scores: NDArray[np.float32], found: Stacked, labels: Labels, scheme: Scheme
+) -> NDArray[np.float32]:
+    """Suspicion, raised where the given values around a cell explain away more than they may; what annotators are known for stays."""
+    stacked, apart, alone = (
+        logit(self_confidence(each, labels, scheme).astype(np.float64), _LEAST)
+        for each in (found.probabilities, found.apart, found.alone)
+    )
+    raised = np.maximum.reduce([stacked, apart - LEFT_APART, alone - LEFT_ALONE]) - stacked
+    limited = sigmoid(logit(scores.astype(np.float64), _LEAST) + raised)
+    return np.where(raised > 0, limited, scores).astype(np.float32)
 
 
 def _annotators(annotations: Annotations | None) -> int:

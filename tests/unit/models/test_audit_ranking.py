@@ -29,9 +29,17 @@ def test_the_top_two_percent_are_flagged_where_nothing_is_likely_wrong():
     assert np.flatnonzero(flagged(scores)).tolist() == list(range(980, 1000))
 
 
-def test_a_text_is_as_suspicious_as_any_of_its_cells_together():
+def test_a_text_is_as_suspicious_as_any_of_its_cells_together_with_damped_odds():
     scores = np.array([[0.5, 0.5], [0.75, np.nan], [np.nan, np.nan], [0, 1]], dtype=np.float32)
-    assert text_scores(scores) == pytest.approx([0.75, 0.75, np.nan, 1.0], nan_ok=True)
+    half, more = 1 / (1 + np.e), 3 / (3 + np.e)
+    expected = [1 - (1 - half) ** 2, more, np.nan, 1.0]
+    assert text_scores(scores) == pytest.approx(expected, nan_ok=True)
+
+
+def test_many_cells_a_little_raised_do_not_outvote_a_single_high_one():
+    scores = np.array([[0.2] * 5, [0.65] + [0.0] * 4], dtype=np.float32)
+    little, high = text_scores(scores)
+    assert little < high
 
 
 def test_ranking_measures_leave_out_what_is_not_audited():

@@ -58,16 +58,40 @@ def test_a_cells_own_given_value_never_speaks_for_itself(cell):
         turned[row, 0] = 1 - turned[row, 0]
     else:
         turned[row, 3:] = np.roll(turned[row, 3:], 1)
-    before = score(evidence).scores[row, cell]
-    after = score(replace(evidence, labels=turned)).scores[row, cell]
+    before = score(evidence).every["unlimited"][row, cell]
+    after = score(replace(evidence, labels=turned)).every["unlimited"][row, cell]
     if cell == 0:
         assert before + after == pytest.approx(1, abs=1e-4)
     else:
         twice = np.roll(turned[row, 3:], 1)
         last = evidence.labels.copy()
         last[row, 3:] = twice
-        third = score(replace(evidence, labels=last)).scores[row, cell]
+        third = score(replace(evidence, labels=last)).every["unlimited"][row, cell]
         assert before + after + third == pytest.approx(2, abs=1e-4)
+
+
+def test_a_misreading_that_a_whole_group_shares_does_not_explain_itself():
+    """One group in five sees option c beside b always: the values around a cell say that it belongs there, the text that it does not."""
+    evidence, wrong = corpus(rows=1200, noise=0.0)
+    rng = np.random.default_rng(0)
+    labels, probabilities = evidence.labels.copy(), evidence.probabilities.copy()
+    labels[:, 2] = rng.random(1200) < 0.05
+    probabilities[:, 2] = 1 / (1 + np.exp(-(labels[:, 2] * 4.0 - 2 + rng.normal(0, 1.2, 1200))))
+    misread = (np.arange(1200) // 20 % 5 == 0) & (labels[:, 1] == 1) & (labels[:, 2] == 0)
+    labels[misread, 2] = 1
+    wrong = np.zeros_like(wrong)
+    wrong[misread, 2] = True
+    found = score(replace(evidence, labels=labels, probabilities=probabilities)).every
+    limited, unlimited = (ranking_precision(wrong, found[name]) for name in ("stacked", "unlimited"))
+    assert limited > unlimited + 0.02
+
+
+def test_what_explains_away_has_a_limit_and_what_accuses_has_none():
+    evidence, _ = corpus()
+    found = score(evidence).every
+    assert (found["stacked"] >= found["unlimited"]).all()
+    assert (found["stacked"] > found["unlimited"] + 0.01).any()
+    assert (found["stacked"] == found["unlimited"]).any()
 
 
 def test_what_is_not_held_out_or_not_given_is_not_audited():
