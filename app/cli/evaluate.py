@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    import httpx
 
 AdapterId = Annotated[str, typer.Argument(help="adp_…")]
 
@@ -19,8 +16,13 @@ def register(app: typer.Typer) -> None:
     app.command("report")(report)
 
 
-def evaluate(
-    adapter: Annotated[str, typer.Argument(help="adp_…, or the name of a base model to read it untrained.")],
+def evaluate(  # noqa: PLR0913, PLR0917  # options of a command
+    adapter: Annotated[
+        str,
+        typer.Argument(
+            help="adp_…; the name of a base model to read or write untrained; or `extractive`: Lead, TextRank, LexRank and MMR alone."
+        ),
+    ],
     corpus: Annotated[
         str | None, typer.Option(help="The corpus, by name or id; default: the adapter's own.")
     ] = None,
@@ -30,32 +32,83 @@ def evaluate(
         str, typer.Option(help="What stands beside it: `base`, another adapter (adp_…), or `nothing`.")
     ] = "base",
     limit: Annotated[int | None, typer.Option(help="At most so many labelled texts.")] = None,
+    documents: Annotated[
+        str | None,
+        typer.Option(help="Summaries, causal models: the document set (doc_…); default: the corpus's texts."),
+    ] = None,
+    items: Annotated[
+        str | None, typer.Option(help="Summaries, causal models: so many texts, or `all`; default 50.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Of a base model by itself: classify, summarize or causal.")
+    ] = None,
+    text_field: Annotated[str | None, typer.Option(help="Summaries: field of a row with the text.")] = None,
+    summary_field: Annotated[str | None, typer.Option(help="Summaries: field with the reference.")] = None,
+    style: Annotated[
+        str | None, typer.Option(help="Summaries by a base model: document or dialogue.")
+    ] = None,
+    words: Annotated[str | None, typer.Option(help="Words of an extractive summary, or `matched`.")] = None,
+    beams: Annotated[int | None, typer.Option(help="Summaries: beams; 1 is greedy.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Base model of BERTScore; default minilm.")] = None,
+    vouched: Annotated[
+        bool,
+        typer.Option(
+            "--vouched", help="The adapter does not say what it has seen: it has seen none of these."
+        ),
+    ] = False,
     follow: Annotated[bool, typer.Option(help="Wait for the end, with progress.")] = True,
 ) -> None:
-    """Read labelled texts with models that have not seen them, and hold the answers against the labels of now."""
+    """Hold a model's answers against what people said: labels, summaries, or the documents themselves. Of texts that it has not seen."""
     from app.cli.client import call, connect, fail
+    from app.cli.evaluated import show
     from app.cli.train import follow_to_the_end
 
+    settings = {
+        "document_set": documents, "items": items, "text_field": text_field, "summary_field": summary_field, "style": style,
+        "words": words, "beams": beams, "encoder": encoder, "vouched": vouched or None,
+    }  # fmt: skip
     with connect() as client:
         is_adapter = adapter.startswith("adp_")
-        wanted = corpus or (_corpus_of(client, adapter) if is_adapter else None)
+        found = call(client, "GET", f"/adapters/{adapter}").json() if is_adapter else {}
+        wanted = corpus or found.get("corpus_id")
         if wanted is None:
             fail("Name the corpus with --corpus: it does not follow from what is evaluated.")
-        given = {
-            "corpus": wanted, "adapter" if is_adapter else "base": adapter, "split": split, "sample": sample, "limit": limit,
-            "untrained": against == "base", "compare_with": against if against.startswith("adp_") else None,
-        }  # fmt: skip
         if not (against in {"base", "nothing"} or against.startswith("adp_")):
             fail("--against is `base`, `nothing` or an adapter (adp_…).")
-        body = {key: value for key, value in given.items() if value is not None}
+        given = {
+            "corpus": wanted, "split": split, "sample": sample, "limit": limit,
+            "untrained": against == "base", "compare_with": against if against.startswith("adp_") else None,
+        }  # fmt: skip
+        if adapter != "extractive":
+            given["adapter" if is_adapter else "base"] = adapter
+        kind = found.get("task") or task or ("summarize" if adapter == "extractive" else "classify")
+        body = {key: value for key, value in given.items() if value is not None} | _settings(kind, settings)
         job = call(client, "POST", "/evaluations", json=body).json()
         typer.echo(f"{job['id']} is queued.")
         if not follow:
             typer.echo(f"Follow it with: remand jobs follow {job['id']}")
             return
         follow_to_the_end(client, job["links"]["events"])
-        _show(call(client, "GET", f"/evaluations/{job['id']}/report").json())
+        show(call(client, "GET", f"/evaluations/{job['id']}/report").json())
         typer.echo(f"The whole of it: {client.base_url.join('/evaluations/' + job['id'] + '/report')}")
+
+
+def _settings(task: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of summaries or causal models, as the request has them; fails for those that belong to neither."""
+    from app.cli.client import fail
+
+    named = {key: value for key, value in given.items() if value is not None}
+    if task not in {"classify", "summarize", "causal"}:
+        fail("--task is classify, summarize or causal.")
+    for key in ("items", "words"):
+        if str(named.get(key, "")).isdigit():
+            named[key] = int(named[key])
+    if task != "classify":
+        return {task: named}
+    if named:
+        option = next(iter(named)).replace("_", "-").replace("document-set", "documents")
+        fail(f"--{option} belongs to summaries and causal models; this evaluates options.")
+    return {}
 
 
 def report(
@@ -87,33 +140,3 @@ def _write(path: Path, content: str) -> None:
     except FileExistsError:
         fail(f"{path} exists: name another file.")
     typer.echo(f"{path}: {path.stat().st_size:,} bytes")
-
-
-def _corpus_of(client: httpx.Client, adapter: str) -> str | None:
-    from app.cli.client import call
-
-    found: str | None = call(client, "GET", f"/adapters/{adapter}").json()["corpus_id"]
-    return found
-
-
-def _show(found: dict[str, Any]) -> None:
-    """Option by option, always-no beside accuracy, and the difference from what stands beside it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    intervals = found.get("evidence", {}).get("intervals", {}).get("options", {})
-    table = Table("option", "yes", "F1", "95 % interval", "PR-AUC", "accuracy", "always no", box=None)
-    for option in found["options"]:
-        within = intervals.get(option["key"], {}).get("f1")
-        table.add_row(
-            option["key"],
-            f"{option['positives']:,}",
-            _number(option["f1"]),
-            "–" if within is None else f"{within[0]:.3f} to {within[1]:.3f}",
-            *(_number(option[part]) for part in ("pr_auc", "accuracy", "always_no")),
-        )
-    Console().print(table)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

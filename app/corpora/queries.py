@@ -32,6 +32,7 @@ _REFERENCED = """
     UNION SELECT frame_blob FROM audit_samples WHERE corpus_id {is} :id
     UNION SELECT seal_blob FROM audit_samples WHERE corpus_id {is} :id
     UNION SELECT package_blob FROM estimates WHERE corpus_id {is} :id
+    UNION SELECT items_blob FROM evaluations WHERE corpus_id {is} :id AND items_blob IS NOT NULL
     UNION SELECT texts_blob FROM relabel_runs WHERE corpus_id {is} :id
     UNION SELECT embeddings_blob FROM relabel_runs WHERE corpus_id {is} :id AND embeddings_blob IS NOT NULL
     UNION SELECT evidence_blob FROM relabel_runs WHERE corpus_id {is} :id AND evidence_blob IS NOT NULL

@@ -37,8 +37,13 @@ _LISTING = text(
 _ONE = text(f"{_SETS} WHERE s.id = :id GROUP BY s.id, j.state")
 _BLOBS = text(
     """SELECT source_blob FROM document_files WHERE set_id = :id
-    UNION SELECT text_blob FROM document_files WHERE set_id = :id AND text_blob IS NOT NULL"""
+    UNION SELECT text_blob FROM document_files WHERE set_id = :id AND text_blob IS NOT NULL
+    UNION SELECT items_blob FROM evaluations WHERE document_set_id = :id AND items_blob IS NOT NULL"""
 )
+_UNWRITE = text(
+    "UPDATE evaluations SET items_blob = NULL, document = document - 'samples' WHERE document_set_id = :id"
+)
+"""Evaluations keep their numbers, not a word of what they were about."""
 
 
 def create_set(
@@ -90,6 +95,7 @@ def files_of(session: AnySession, set_id: str) -> Sequence[DocumentFile]:
 def delete_set(session: WriteSession, set_id: str, actor: str) -> list[str]:
     """Remove a set; gives the digests of blobs that nothing refers to any more, for the caller to delete after the commit."""
     candidates = list(session.scalars(_BLOBS, {"id": set_id}))
+    session.execute(_UNWRITE, {"id": set_id})
     session.execute(text("DELETE FROM document_sets WHERE id = :id"), {"id": set_id})
     session.add(AuditLog(actor=actor, action="documents.delete", object_id=set_id, detail={}))
     session.flush()

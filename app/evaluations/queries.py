@@ -12,8 +12,8 @@ from app.http.problems import NotFound
 from app.http.security import Principal, check_scope
 
 _OF_ADAPTER = text(
-    """SELECT e.job_id, e.snapshot_id, e.created_at, e.document -> 'scope' AS scope, e.document -> 'held_out' -> 'share' AS held_out_share,
-        e.document -> 'macro' -> 'model' ->> 'f1' AS macro_f1, c.name AS corpus
+    """SELECT e.job_id, e.task, e.snapshot_id, e.created_at, e.document -> 'scope' AS scope, e.document -> 'held_out' -> 'share' AS held_out_share,
+        e.document -> 'macro' -> 'model' ->> 'f1' AS macro_f1, e.document -> 'verdict' ->> 'sentence' AS sentence, c.name AS corpus
     FROM evaluations e JOIN corpora c ON c.id = e.corpus_id
     WHERE e.adapter_id = :id AND (CAST(:only AS text) IS NULL OR e.corpus_id = :only)
     ORDER BY e.created_at DESC, e.job_id DESC LIMIT 50"""

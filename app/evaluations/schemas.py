@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from app.evaluations.generative_schemas import CausalEvaluation, SummaryEvaluation
 from app.http.problems import Invalid
 from app.http.schemas import RequestModel
 
@@ -16,7 +17,15 @@ class EvaluationBody(RequestModel):
     """What to evaluate, and on which texts. Thresholds and calibration are those of the adapter; nothing is fitted on what is evaluated."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"corpus": "letters", "split": "val", "untrained": True}]}
+        json_schema_extra={
+            "examples": [
+                {"corpus": "letters", "split": "val", "untrained": True},
+                {
+                    "corpus": "contracts",
+                    "summarize": {"document_set": "doc_01k3zq5w0v8n2m4c6x7y9abc", "items": 50},
+                },
+            ]
+        }
     )
     corpus: Reference = Field(description="A corpus's id or name.")
     adapter: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
@@ -39,7 +48,16 @@ class EvaluationBody(RequestModel):
     untrained: bool = Field(
         True, description="Whether the adapter's base model, untrained, is read and compared as well."
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="Of the bootstrap and the limit.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Of the bootstrap, and of what is drawn.")
+    summarize: SummaryEvaluation | None = Field(
+        None,
+        description="Where summaries are evaluated: texts, length, scores. With an adapter made to summarize it may be left out; "
+        "without adapter and base the extractive methods alone are evaluated.",
+    )
+    causal: CausalEvaluation | None = Field(
+        None,
+        description="Where a causal model is evaluated: documents and samples. With a causal adapter it may be left out.",
+    )
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
@@ -52,6 +70,12 @@ class EvaluationBody(RequestModel):
         if self.compare_with is not None and self.compare_with == self.adapter:
             raise Invalid(
                 "An adapter is not compared with itself.", field="/compare_with", slug="same-adapter"
+            )
+        if self.summarize is not None and self.causal is not None:
+            raise Invalid(
+                "Give `summarize` or `causal`, not both: an evaluation is of one task.",
+                field="/causal",
+                slug="two-tasks",
             )
         return self
 

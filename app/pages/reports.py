@@ -15,6 +15,7 @@ from app.db.tables import Adapter, Evaluation
 from app.evaluations.queries import evaluations_of
 from app.http.security import Principal
 from app.pages import charts, queries
+from app.pages.box_plots import box_plot, panels
 from app.pages.errors import wants_page
 from app.pages.render import FOLDER, page
 
@@ -63,6 +64,11 @@ def adapter_page(
 def evaluation_page(request: Request, caller: Principal, db: AnySession, found: Evaluation) -> HTMLResponse:
     """What an evaluation found."""
     corpus, document = queries.corpus_row(db, found.corpus_id), found.document
+    if found.task != "classify":
+        return page(
+            request, "generated_evaluation.html", caller, evaluation=found, report=document, corpus=corpus, panels=panels, box_plot=box_plot,
+            titles={arm["name"]: arm["title"] for arm in document["arms"]},
+        )  # fmt: skip
     other = document.get("compare_with")
     titles = TITLES | ({"compared": other["name"]} if other else {})
     if document.get("adapter") is None:

@@ -24,11 +24,26 @@ def mean_draws(
         drawn: uint8 (groups, 1 + draws), from `resampling.group_draws`, of these groups.
     """
     known = np.isfinite(scores)
-    shape = (len(drawn), scores.shape[1])
+    return ratio_draws(np.where(known, scores, 0.0), known.astype(np.float64), groups, drawn)
+
+
+def ratio_draws(
+    parts: NDArray[np.float64],
+    wholes: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    drawn: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    """Sum of parts over sum of wholes under every draw: float64 (1 + draws, columns); NaN where the wholes are nothing.
+
+    Args:
+        parts, wholes: float64 (items, columns), such as a document's nats and its tokens.
+        groups, drawn: as for `mean_draws`.
+    """
+    shape = (len(drawn), parts.shape[1])
     sums, counts = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, groups, np.where(known, scores, 0.0))
-    np.add.at(counts, groups, known)
-    total, number = (np.zeros((drawn.shape[1], scores.shape[1])) for _ in range(2))
+    np.add.at(sums, groups, parts)
+    np.add.at(counts, groups, wholes)
+    total, number = (np.zeros((drawn.shape[1], parts.shape[1])) for _ in range(2))
     for start in range(0, len(drawn), _CHUNK):
         weights = drawn[start : start + _CHUNK].T.astype(np.float64)
         total += weights @ sums[start : start + _CHUNK]

@@ -66,11 +66,11 @@ def token_vectors(encoder: Encoder, texts: Sequence[str], layer: int) -> tuple[l
     windows = tokenize(encoder, texts, max_windows=1)
     found: list[Vectors] = [np.zeros((0, encoder.hidden_size), dtype=np.float32)] * len(texts)
     for batch in trunk_batches(encoder, windows, layer, ()):
-        hidden = batch.hidden.float().cpu().numpy()
-        for row, states in zip(batch.rows.tolist(), hidden, strict=True):
-            vectors = states[: windows.lengths[row]]
-            length = np.linalg.norm(vectors, axis=1, keepdims=True)
-            found[int(windows.text_of[row])] = vectors / np.maximum(length, 1e-12)
+        states = batch.tokens.float().cpu().numpy()
+        states /= np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-12)
+        parts = np.split(states, np.cumsum(windows.lengths[batch.rows])[:-1])
+        for row, vectors in zip(batch.rows.tolist(), parts, strict=True):
+            found[int(windows.text_of[row])] = vectors
     full = np.flatnonzero(windows.lengths == encoder.max_tokens).tolist()
     room = encoder.max_tokens - sum(map(len, encoder.special_ids))
     return found, sum(len(token_offsets(encoder, texts[row])) > room for row in full)

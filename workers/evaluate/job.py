@@ -31,12 +31,27 @@ class _Found:
 
 
 def run(context: JobContext) -> None:
-    """One attempt."""
-    began, settings = time.monotonic(), get_settings()
-    if settings.threads:
+    """One attempt, of whichever task."""
+    threads = get_settings().threads
+    if threads:
         import torch
 
-        torch.set_num_threads(settings.threads)
+        torch.set_num_threads(threads)
+    task = context.params.get("task", "classify")
+    if task == "summarize":
+        from workers.evaluate.summaries import run_summaries
+
+        run_summaries(context)
+    elif task == "causal":
+        from workers.evaluate.perplexities import run_perplexities
+
+        run_perplexities(context)
+    else:
+        _run_classification(context)
+
+
+def _run_classification(context: JobContext) -> None:
+    began, settings = time.monotonic(), get_settings()
     bases = Bases(settings, {})
     main, other = (_adapter(context, context.params.get(name)) for name in ("adapter", "compare_with"))
     scope = scope_of(context, frozen_snapshot(context), None if main is None else list(main.row.option_keys))

@@ -1,0 +1,119 @@
+"""POST /evaluations of summaries and of causal models: checked, and made a job of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from app.blobs import BlobStore
+from app.db.session import WriteSession
+from app.db.tables import Adapter, Corpus
+from app.evaluations.generative_schemas import CausalEvaluation, SummaryEvaluation
+from app.evaluations.schemas import EvaluationBody
+from app.http.problems import Conflict, Invalid
+from app.settings import get_settings
+from app.training.base_models import check_base_model
+from app.training.generative_queries import sized_documents
+from app.training.generative_rules import check_generative_base
+from app.training.schemas import TrainJobRequest
+
+Task = Literal["classify", "summarize", "causal"]
+_CLASSIFICATION = ("compare_with", "sample", "limit")
+"""Fields of an evaluation that belong to classification."""
+
+
+def task_of(body: EvaluationBody, adapter: Adapter | None) -> Task:
+    """What is evaluated: by the settings that were given, else by the adapter. Conflict where the two differ."""
+    given: Task | None = "summarize" if body.summarize else "causal" if body.causal else None
+    found: Any = adapter.task if adapter is not None else None
+    if given is None:
+        return found or "classify"
+    if found is not None and found != given:
+        raise Conflict(
+            f"This adapter is made to {found}: leave `{given}` out, or name an adapter that is made for it.",
+            field="/adapter",
+            slug="wrong-task",
+        )
+    return given
+
+
+def generative_params(
+    db: WriteSession, body: EvaluationBody, corpus: Corpus, adapter: Adapter | None, task: Task
+) -> dict[str, Any]:
+    """The job's parameters, once everything named in them is known to be there.
+
+    Raises Invalid or Conflict that names the field at fault.
+    """
+    _check_fields(body, corpus, adapter, task)
+    settings = (
+        (body.summarize or SummaryEvaluation())
+        if task == "summarize"
+        else (body.causal or CausalEvaluation())
+    )
+    documents = asked_documents(task, body.split, settings.model_dump(mode="json"))
+    sized_documents(db, BlobStore(get_settings().blob_root), corpus, documents)
+    return {
+        "task": task,
+        "adapter": adapter.id if adapter else None,
+        "base": body.base,
+        "untrained": body.untrained,
+        "split": body.split,
+        "seed": body.seed,
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def asked_documents(task: str, split: str | None, settings: dict[str, Any]) -> TrainJobRequest:
+    """The documents of an evaluation, in the words of a train job: both find them by the same queries."""
+    names = {"document_set", "text_field", "summary_field", "group_field", "id_field"}
+    own = {name: value for name, value in settings.items() if name in names}
+    return TrainJobRequest.model_validate(
+        {"corpus": "-", "task": task, task: own, "splits": None if split is None else [split]}
+    )
+
+
+def _check_fields(body: EvaluationBody, corpus: Corpus, adapter: Adapter | None, task: Task) -> None:
+    for name in _CLASSIFICATION:
+        if getattr(body, name) is not None:
+            raise Invalid(
+                f"`{name}` belongs to classification; this evaluates the task {task}. Leave it out"
+                + (f", and give `{task}.items`." if name != "compare_with" else "."),
+                field=f"/{name}",
+                slug="other-task",
+            )
+    settings = body.summarize if task == "summarize" else body.causal
+    if body.split is not None and settings is not None and settings.document_set is not None:
+        raise Invalid(
+            "A document set has no splits: leave `split` out, or evaluate the corpus's texts.",
+            field="/split",
+            slug="no-splits",
+        )
+    if adapter is not None and adapter.corpus_id not in {None, corpus.id}:
+        raise Invalid(
+            "This adapter belongs to another corpus: name one of this corpus, or import it without a corpus.",
+            field="/adapter",
+            slug="foreign-adapter",
+        )
+    if task == "causal" and adapter is None and body.base is None:
+        raise Invalid(
+            "Name what is evaluated: a causal adapter as `adapter`, or a base model as `base`.",
+            field="/adapter",
+            slug="nothing-named",
+        )
+    _check_models(body, task)
+
+
+def _check_models(body: EvaluationBody, task: Task) -> None:
+    if body.base is not None:
+        _at("/base", lambda: check_generative_base(str(body.base), task, get_settings()))
+    if task == "summarize":
+        encoder = (body.summarize or SummaryEvaluation()).encoder
+        _at("/summarize/encoder", lambda: check_base_model(encoder, get_settings()))
+
+
+def _at(field: str, check: Any) -> None:
+    """Run a check whose problem shall name this field."""
+    try:
+        check()
+    except Invalid as problem:
+        problem.field = field
+        raise

@@ -1,0 +1,168 @@
+"""An evaluation of a causal model: perplexity of documents that the adapter has not seen beside its base model's, and how both go on from the same words."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.evaluation.arms import DOCUMENT_MEASURES, compared
+from models.evaluation.means import ratio_draws
+from models.evaluation.resampling import DRAWS, group_codes, group_draws, interval
+from models.generative.cutting import cut_to
+from workers.evaluate.arms import TUNED, Subject, subject_of, title_of, tokenizer_of, writers_of
+from workers.evaluate.generated import Arm, Told, store
+from workers.evaluate.items import Items, items_of
+from workers.evaluate.writing import Asking, asking
+from workers.job_context import JobContext, JobFailed
+
+Likelihoods = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""By arm: nats and tokens, float64 (documents); NaN and 0 where a document has none."""
+
+
+def run_perplexities(context: JobContext) -> None:
+    """One attempt; goes on with the chunks that earlier ones have kept."""
+    began = time.monotonic()
+    subject = subject_of(context)
+    items = items_of(context, subject.folder)
+    with asking(context) as workers:
+        read = _read(context, workers, subject, items)
+        samples = _samples(context, workers, subject, items)
+    names = list(read)
+    losses = {name: (nats / np.maximum(tokens, 1))[:, None] for name, (nats, tokens) in read.items()}
+    if not any(np.isfinite(values).any() for values in losses.values()):
+        raise JobFailed("no-documents", "No document has two tokens: there is nothing to predict.")
+    pairs = [(TUNED, "base")] if len(names) == 2 else []
+    found = compared(losses, DOCUMENT_MEASURES, items.groups, pairs, context.params["seed"])
+    told = _perplexities(read, items.groups, context.params["seed"])
+    for name, document in told["arms"].items():
+        found["arms"][name]["perplexity"] = document
+    for pair in found["differences"]:
+        pair["change"] = told["change"]
+    arms = [_arm(subject, name, *read[name]) for name in names]
+    report = Told(
+        measures=DOCUMENT_MEASURES,
+        settings={
+            "window": subject.reading.get("block_tokens"),
+            "continuations": {"words": context.params["settings"]["prompt_words"], "max_tokens": context.params["settings"]["max_tokens"], "sampling": False},
+            "bootstrap": {"by": "group", "interval": "percentile, 95 %"},
+        },
+        samples=samples,
+        sentence=_sentence(told, len(items)),
+        seconds=time.monotonic() - began,
+    )  # fmt: skip
+    store(context, subject, items, arms, found, report)
+
+
+def _read(context: JobContext, workers: Asking, subject: Subject, items: Items) -> Likelihoods:
+    """Both models' likelihood of every document. The base model reads in windows as long as the adapter's, so that both are asked the same."""
+    window = subject.reading.get("block_tokens")
+    asked = {} if window is None else {"window": window}
+    found: Likelihoods = {}
+    for writer in writers_of(context, subject, asked):
+        results = workers.results("/perplexity", writer, "texts", items.texts, len(items))
+        nats = np.array([result.get("nats", np.nan) for result in results], dtype=np.float64)
+        tokens = np.array([result.get("tokens", 0) for result in results], dtype=np.float64)
+        found[writer.name] = nats, np.where(np.isfinite(nats), tokens, 0.0)
+    return found
+
+
+def _perplexities(read: Likelihoods, groups: Sequence[str], seed: int) -> dict[str, Any]:
+    """Perplexity per token of all documents together under each model, and their ratio, with intervals by group."""
+    codes = group_codes(groups)
+    drawn = group_draws(int(codes.max(initial=-1)) + 1, DRAWS, seed)
+    arms: dict[str, Any] = {}
+    for name, (nats, tokens) in read.items():
+        spread = np.exp(ratio_draws(np.nan_to_num(nats)[:, None], tokens[:, None], codes, drawn)[:, 0])
+        arms[name] = {
+            "perplexity": float(spread[0]), "interval": interval(spread),
+            "documents": int((tokens > 0).sum()), "tokens": int(tokens.sum()),
+        }  # fmt: skip
+    if len(read) < 2:
+        return {"arms": arms, "change": None}
+    (tuned, tokens), (base, others) = read.values()
+    both = (tokens > 0) & (others > 0)
+    gained = np.where(both, tuned - base, 0.0)[:, None]
+    spread = np.exp(ratio_draws(gained, np.where(both, tokens, 0.0)[:, None], codes, drawn)[:, 0])
+    ends = interval(spread)
+    change = {"ratio": float(spread[0]), "interval": ends, "better": ends is not None and ends[1] < 1}
+    return {"arms": arms, "change": change}
+
+
+def _samples(context: JobContext, workers: Asking, subject: Subject, items: Items) -> list[dict[str, Any]]:
+    """How the models go on from the first words of the first documents, beside what the document says."""
+    settings = context.params["settings"]
+    cut, most = _beginnings(workers, context, subject, items.texts[: settings["samples"]])
+    asked = {"max_tokens": most, "temperature": 0.0, "seed": context.params["seed"]}
+    written: dict[str, list[dict[str, Any]]] = {}
+    if cut:
+        for writer in writers_of(context, subject, asked):
+            prompts = [beginning for beginning, _ in cut]
+            written[writer.name] = workers.results("/generate", writer, "prompts", prompts, len(cut))
+    return [
+        {
+            "key": items.keys[row],
+            "text": beginning,
+            "reference": rest[: 8 * settings["max_tokens"]],
+            "written": [
+                {"arm": name, "text": results[row].get("text") or f"({results[row].get('error', 'nothing')})"}
+                for name, results in written.items()
+            ],
+        }
+        for row, (beginning, rest) in enumerate(cut)
+    ]
+
+
+def _beginnings(
+    workers: Asking, context: JobContext, subject: Subject, texts: Sequence[str]
+) -> tuple[list[tuple[str, str]], int]:
+    """(words to go on from, what follows) of each text, and the most tokens of a continuation: both together fit the model."""
+    settings = context.params["settings"]
+    if not texts:
+        return [], settings["max_tokens"]
+    (writer, *_) = writers_of(context, subject, {})
+    longest = int(workers.once("/tokens", writer, texts=[])["longest_input"]) + 1
+    most = min(settings["max_tokens"], longest // 2)
+    tokenizer, found = tokenizer_of(subject), []
+    for text in texts:
+        beginning, _ = _beginning(text, settings["prompt_words"])
+        # One token less, for a begin mark.
+        fitting, _ = cut_to(tokenizer, beginning, longest - most - 1)
+        found.append((fitting, text[len(fitting) :].strip()))
+    return found, most
+
+
+def _beginning(text: str, words: int) -> tuple[str, str]:
+    """The first words of a text, and what follows; a text of fewer words is cut in half, so that something follows."""
+    ends = [found.end() for found in re.finditer(r"\S+", text)]
+    place = ends[min(words, max(1, len(ends) // 2)) - 1] if ends else 0
+    return text[:place], text[place:].strip()
+
+
+def _arm(subject: Subject, name: str, nats: NDArray[np.float64], tokens: NDArray[np.float64]) -> Arm:
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        loss = nats / tokens
+    numbers = {
+        "nats": nats.tolist(), "tokens": tokens.tolist(), "loss": loss.tolist(), "perplexity": np.exp(np.minimum(loss, 700)).tolist(),
+    }  # fmt: skip
+    counts = {"failed": int((tokens == 0).sum())}
+    return Arm(name, title_of(subject, name), "model", counts, [None] * len(nats), numbers)
+
+
+def _sentence(told: dict[str, Any], items: int) -> str:
+    arms = {name: f"{one['perplexity']:.2f}" for name, one in told["arms"].items()}
+    if told["change"] is None:
+        return f"Perplexity of {items:,} documents: {next(iter(arms.values()))}."
+    change = told["change"]
+    within = ""
+    if change["interval"] is not None:
+        low, high = change["interval"]
+        within = f" (95 % interval {low:.3f} to {high:.3f}, by group)"
+    return (
+        f"Perplexity of {items:,} documents that it has not seen: {arms[TUNED]} with the adapter, {arms['base']} with its base model; "
+        f"ratio {change['ratio']:.3f}{within}."
+    )
