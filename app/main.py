@@ -31,6 +31,7 @@ from app.pages.install import install_pages
 from app.relabelling import routes as relabelling
 from app.review import audit_routes
 from app.review import routes as review
+from app.summaries import routes as summaries
 from app.training import routes as training
 from app.training import search_routes as searches
 
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     documents.router,
     inference.router,
     generating.router,
+    summaries.router,
     jobs.router,
     training.router,
     searches.router,

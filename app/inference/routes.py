@@ -1,4 +1,4 @@
-"""POST /classify and POST /summarize."""
+"""POST /classify."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from app.inference.explaining import explain_limits, explanations
 from app.inference.explanations import check_explainable
 from app.inference.pool import WorkerPool, caller_gone, workers_of
 from app.inference.remembered import RememberedAdapters, remembered_of
-from app.inference.rules import Limits, check_text, check_texts
-from app.inference.schemas import ClassifyAnswer, ClassifyBody, SummarizeAnswer, SummarizeBody
-from app.inference.summaries import budget_of, summarized
+from app.inference.rules import Limits, check_texts
+from app.inference.schemas import ClassifyAnswer, ClassifyBody
 from app.settings import get_settings
-from models.catalog import CATALOG
 from models.data.context import context_of
 
 router = APIRouter(tags=["inference"])
@@ -74,39 +72,6 @@ async def classify(
     # Made of what was validated already: read as a model a second time it would cost as much again.
     content = classified(document, served, found).model_dump_json()
     return Response(content, media_type="application/json", headers={TIMING: timing})
-
-
-@router.post(
-    "/summarize", summary="Summarize a text by its own sentences", responses=problems(401, 403, 413, 422, 503)
-)
-async def summarize(
-    body: SummarizeBody, _caller: Reader, workers: Workers, response: Response
-) -> SummarizeAnswer:
-    """The sentences that stand for a text, verbatim, with their character offsets in it.
-
-    Give one of `max_sentences` (default 3), `max_words` or `ratio`. A length beyond the text's own gives all of it.
-    """
-    check_text(body.text, get_settings().max_text_characters, "/text")
-    if body.base_model not in CATALOG:
-        raise Invalid(
-            f"There is no base model {body.base_model!r}; the catalog has {', '.join(CATALOG)}.",
-            field="/base_model",
-            slug="unknown-base-model",
-        )
-    unit, amount = budget_of(body)
-    request = {
-        "text": body.text,
-        "base": body.base_model,
-        "method": body.method,
-        "unit": unit,
-        "amount": amount,
-        "trade_off": body.trade_off,
-    }
-    answer = await workers.post("/summarize", request)
-    if not answer.is_success:
-        raise refusal(answer, "/base_model")
-    response.headers[TIMING] = answer.headers.get(TIMING, "")
-    return summarized(body, answer.json())
 
 
 def _texts(body: ClassifyBody) -> list[str]:

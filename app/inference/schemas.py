@@ -1,4 +1,4 @@
-"""Bodies and answers of POST /classify and POST /summarize."""
+"""Body and answer of POST /classify."""
 
 from __future__ import annotations
 
@@ -123,48 +123,3 @@ class ClassifyAnswer(AnswerModel):
     warning: str | None = Field(
         None, description="What makes these readings less good than the adapter's report says."
     )
-
-
-class SummarizeBody(RequestModel):
-    """A text and how long its summary may be (one of `max_sentences`, `max_words`, `ratio`)."""
-
-    model_config = ConfigDict(
-        populate_by_name=True,
-        json_schema_extra={
-            "examples": [{"text": "The applicant was arrested. He complained of it.", "max_sentences": 1}]
-        },
-    )
-    text: str
-    max_sentences: int | None = Field(None, ge=1, le=1000)
-    max_words: int | None = Field(None, ge=1, le=100_000)
-    ratio: float | None = Field(None, gt=0, le=1, description="Share of the text's words.")
-    method: Literal["mmr", "textrank", "lexrank", "lead"] = Field(
-        "mmr",
-        description="`mmr`: sentences that stand for the whole and do not repeat each other (maximal marginal relevance over sentence embeddings); "
-        "`textrank`, `lexrank`: those that share most words with the others; `lead`: the first ones.",
-    )
-    trade_off: float = Field(
-        0.7, ge=0, le=1, alias="lambda", description="1: relevance alone, 0: novelty alone. For `mmr`."
-    )
-    base_model: str = Field("minilm", description="Catalog name of the model whose embeddings are compared.")
-
-
-class SummarySentence(AnswerModel):
-    """A sentence of the source, verbatim: `text[start:end]`."""
-
-    start: int
-    end: int
-    text: str
-
-
-class SummarizeAnswer(AnswerModel):
-    """Chosen sentences in the order of the text."""
-
-    summary: str = Field(description="The chosen sentences, joined by spaces.")
-    sentences: list[SummarySentence]
-    method: str
-    base_model: str | None = Field(description="Whose embeddings were compared; null when none were.")
-    sentences_in_text: int
-    words: int = Field(description="Words of the summary; a Chinese character or a kana counts as one.")
-    words_in_text: int
-    warnings: list[str]

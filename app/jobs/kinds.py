@@ -36,6 +36,7 @@ _BUILT_IN = (
     Kind("annotators", "workers.annotators", "sample", "/annotator-reports", "Annotator report"),
     Kind("measure", "workers.measure", "train", "/jobs", "Measurement", trainer=True),
     Kind("relabel", "workers.relabel", "relabel", "/relabel-jobs", "Relabel job", pausable=True),
+    Kind("summary", "workers.summarize", "relabel", "/summary-jobs", "Summary job", pausable=True),
     Kind("rank", "workers.rank", "relabel", "/ranking-jobs", "Ranking job"),
 )
 

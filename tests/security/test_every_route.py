@@ -134,6 +134,7 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
             "/audit-samples": {"corpus": theirs["corpus"], "size": 1},
             "/estimates": {"corpus": theirs["corpus"], "analyses": [{"kind": "prevalence"}]},
             "/annotator-reports": {"corpus": theirs["corpus"]},
+            "/summary-jobs": {"corpus": theirs["corpus"], "method": "lead"},
             "/evaluations": {"corpus": theirs["corpus"]},
             "/evaluations ": {"corpus": "mine", "adapter": theirs["adapter"]},
             "/evaluations  ": {"corpus": "mine", "base": "minilm", "compare_with": theirs["adapter"]},

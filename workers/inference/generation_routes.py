@@ -73,8 +73,11 @@ class GenerationRoutes:
         """How many tokens texts have, special ones included."""
         asked = texts_request(body_of(await request.body()))
         wording = await self._wording(asked.model)
-        counts = await self._in_tokenizer(lambda: [len(wording.ids(text)) for text in asked.texts])
-        return _json({"counts": counts, "longest_input": wording.longest_input})
+        ids = await self._in_tokenizer(lambda: [wording.ids(text) for text in asked.texts])
+        unknown = [int((one == wording.unknown).sum()) for one in ids]
+        return _json(
+            {"counts": list(map(len, ids)), "longest_input": wording.longest_input, "unknown": unknown}
+        )
 
     async def perplexity(self, request: Request) -> Response:
         """Perplexity of each text, read in windows as training read its documents."""

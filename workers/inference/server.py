@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.text.words import count_words
+from workers.inference.abstracts import AbstractRoute
 from workers.inference.adapter_reader import AdapterReader
 from workers.inference.answering import Handler, guarded, json_answer
 from workers.inference.explain_wire import explain_request
@@ -62,6 +63,8 @@ def create_server(
     }
     if service.writers is not None:
         posts.update(GenerationRoutes(service.writers).posts)
+    abstracts = AbstractRoute(token)
+    posts["/abstract"] = abstracts.abstract
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -93,6 +96,7 @@ def create_server(
             Route("/metrics", page),
         ],
     )
+    abstracts.app = app
     return _with_queue_length(app, service)
 
 

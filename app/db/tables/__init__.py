@@ -24,6 +24,7 @@ from app.db.tables.measurements import Measurement
 from app.db.tables.relabelling import Disagreement, Finding, Prediction, Ranking, RelabelRun, Suspicion
 from app.db.tables.review import AuditLook, AuditReading, AuditSample, AuditSampleText, Claim, Review
 from app.db.tables.search import JobPart
+from app.db.tables.summaries import Summary, SummaryRun
 from app.db.tables.training import Adapter
 
 __all__ = [
@@ -64,6 +65,8 @@ __all__ = [
     "Sample",
     "SchemeVersion",
     "SignInLink",
+    "Summary",
+    "SummaryRun",
     "Suspicion",
     "Text",
     "TextVersion",

@@ -58,6 +58,12 @@ class Wording:
         return tuple(ids[-TAIL:].tolist()) if self.task == "causal" else ()
 
     @property
+    def unknown(self) -> int:
+        """Token of what the tokenizer has no piece for; -1 where it has none such."""
+        found = self.tokenizer.unk_token_id
+        return -1 if found is None else int(found)
+
+    @property
     def _begin(self) -> list[int]:
         begin = self.tokenizer.bos_token_id
         return [begin] if self.family == "llama" and begin is not None else []

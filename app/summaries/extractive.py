@@ -1,19 +1,19 @@
-"""Lengths asked for and answers given by POST /summarize. Pure."""
+"""Extractive summaries: lengths asked for and answers given. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from app.http.problems import Invalid
 from app.inference.rules import language_warning
-from app.inference.schemas import SummarizeAnswer, SummarizeBody, SummarySentence
+from app.summaries.schemas import SummarizeAnswer, SummarizeBody, SummarySentence
+from app.summaries.wishes import SummaryWishes
 
 DEFAULT_SENTENCES = 3
 
 
-def budget_of(body: SummarizeBody) -> tuple[str, float]:
-    """Unit (`sentences`, `words`, `ratio`) and amount; Invalid when more than one length was given."""
+def budget_of(body: SummaryWishes) -> tuple[str, float]:
+    """Unit (`sentences`, `words`, `ratio`) and amount of the length given."""
     given = [
         (unit, amount)
         for unit, amount in (
@@ -23,16 +23,10 @@ def budget_of(body: SummarizeBody) -> tuple[str, float]:
         )
         if amount is not None
     ]
-    if len(given) > 1:
-        raise Invalid(
-            "Give one of `max_sentences`, `max_words` and `ratio`, not several.",
-            field="/max_sentences",
-            slug="several-lengths",
-        )
     return given[0] if given else ("sentences", DEFAULT_SENTENCES)
 
 
-def summarized(body: SummarizeBody, document: dict[str, Any]) -> SummarizeAnswer:
+def summarized(body: SummarizeBody, base: str, document: dict[str, Any]) -> SummarizeAnswer:
     """The answer from a worker's: which sentences, and what to know about them."""
     spans = document["sentences"]
     sentences = [SummarySentence(start=start, end=end, text=body.text[start:end]) for start, end in spans]
@@ -44,16 +38,16 @@ def summarized(body: SummarizeBody, document: dict[str, Any]) -> SummarizeAnswer
         summary=summary,
         sentences=sentences,
         method=body.method,
-        base_model=body.base_model if compared else None,
+        base_model=base if compared else None,
         sentences_in_text=total,
         words=words,
         words_in_text=document["words_in_text"],
-        warnings=list(_warnings(body, len(sentences), total, words)),
+        warnings=list(_warnings(body, base, len(sentences), total, words)),
     )
 
 
-def _warnings(body: SummarizeBody, chosen: int, total: int, words: int) -> Iterator[str]:
-    language = language_warning(body.text, body.base_model) if body.method == "mmr" else None
+def _warnings(body: SummarizeBody, base: str, chosen: int, total: int, words: int) -> Iterator[str]:
+    language = language_warning(body.text, base) if body.method == "mmr" else None
     if language is not None:
         yield language
     if chosen == total:
