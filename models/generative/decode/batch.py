@@ -21,6 +21,8 @@ from models.generative.decode.choice import choose
 from models.generative.decode.load import Model
 from models.generative.decode.sequence import Sequence
 
+_LEAST = 64
+"""Tokens that room is made for at least."""
 RESERVED = 0.25
 """Share of the slots that bulk sequences leave to people who wait."""
 
@@ -182,9 +184,16 @@ class RunningBatch:
             fits = slots <= limit and self._slots.bytes_with(slots, prompt, sequence.most) <= self.room()
             if not fits and taken:
                 return None
-            self._slots.reserve(slots, prompt, sequence.most)
+            self._reserve(slots, prompt, sequence.most)
             return waiting.popleft()
         return None
+
+    def _reserve(self, slots: int, prompt: int, most: int) -> None:
+        """Have room for so much, and where memory allows for what is likely to follow: growing copies all that is held."""
+        ample = min(self.limits.slots, 1 << (slots - 1).bit_length()), _rounded(prompt), _rounded(most)
+        if slots <= ample[0] and self._slots.bytes_with(*ample) <= self.room():
+            slots, prompt, most = ample
+        self._slots.reserve(slots, prompt, most)
 
     def _read(self, chosen: list[tuple[Sequence, int]]) -> list[Sequence]:
         try:
@@ -269,6 +278,12 @@ class RunningBatch:
             prompt = max(len(self._rows[source].sequence.prompt) for source, _ in moved)
             self._slots.copy([source for source, _ in moved], [target for _, target in moved], tokens, prompt)
         self._rows = [self._rows[source] for source in order]
+
+
+def _rounded(tokens: int) -> int:
+    """The next of 64, 96, 128, 192, 256 …"""
+    power = 1 << max(6, (tokens - 1).bit_length())
+    return power * 3 // 4 if tokens <= power * 3 // 4 and power > _LEAST else power
 
 
 def _closed(kept: list[int], rows: list[_Row]) -> list[int]:
