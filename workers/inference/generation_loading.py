@@ -20,6 +20,7 @@ from models.generative.decode.low_rank import read_low_rank
 from models.generative.decode.wording import Wording, read_wording
 from workers.adapter_archive import unpacked
 from workers.inference.generation_wire import ModelKey
+from workers.inference.loading import TRANSFORMERS
 
 log = structlog.get_logger()
 
@@ -129,7 +130,8 @@ class WriterLoader:
         with self._lock:
             found = self._bases.get(name)
             if found is None:
-                found = LoadedWriter(load_writer(self._locate(name), name, self._device))
+                with TRANSFORMERS:
+                    found = LoadedWriter(load_writer(self._locate(name), name, self._device))
                 self._bases[name] = found
             return found
 

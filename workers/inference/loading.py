@@ -20,6 +20,8 @@ from workers.inference.adapter_reader import AdapterReader, adapter_reader
 log = structlog.get_logger()
 
 
+TRANSFORMERS = threading.Lock()
+"""Held while weights are loaded: transformers' loading changes settings of the whole process."""
 Held = tuple[str, Quantization | None]
 """A base model by name and by how its weights are held."""
 
@@ -50,7 +52,8 @@ class Bases:
         if key not in self._loaded:
             with self._lock:
                 if key not in self._loaded:
-                    encoder = self._load(name, quantization)
+                    with TRANSFORMERS:
+                        encoder = self._load(name, quantization)
                     batching = self._measure(encoder)
                     log.info(
                         "base model loaded", name=name, forward=batching.name, batch_tokens=batching.tokens,
