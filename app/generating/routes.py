@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import httpx
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -29,12 +29,12 @@ from app.generating.schemas import GenerateAnswer, GenerateBody, PerplexityAnswe
 from app.generating.streaming import events, open_streams, wire
 from app.http.documented import problems
 from app.http.security import Principal, Reader
-from app.inference.pool import WorkerPool, pool_of
+from app.inference.pool import WorkerPool, caller_gone, workers_of
 from app.inference.rules import Limits
 from app.settings import get_settings
 
 router = APIRouter(tags=["inference"])
-Workers = Annotated[WorkerPool, Depends(pool_of)]
+Workers = Annotated[WorkerPool, Depends(workers_of)]
 WINDOW = 2048
 _SEEDS = 2**31
 _EVENT = {
@@ -53,7 +53,9 @@ _EVENT = {
         200: {"content": {"text/event-stream": {"schema": _EVENT}}},
     },
 )
-async def generate(body: GenerateBody, caller: Reader, workers: Workers) -> Response | GenerateAnswer:
+async def generate(
+    request: Request, body: GenerateBody, caller: Reader, workers: Workers
+) -> Response | GenerateAnswer:
     """Text that follows each prompt, by a causal adapter or a base model; with `compare` by both, drawn with the same seeds.
 
     The text ends where the model ends it, before a stop string, or at `max_tokens`; `finish` says which. Tokens are counted
@@ -69,12 +71,12 @@ async def generate(body: GenerateBody, caller: Reader, workers: Workers) -> Resp
     check_generate(body, len(prompts))
     writes = await run_in_threadpool(_writes, caller, body.adapter) if body.adapter else None
     seed = secrets.randbelow(_SEEDS) if body.seed is None else body.seed
-    request = asked_of_worker(body, prompts, seed)
-    models = _models(writes, body.base_model, compare=body.compare)
+    asked = asked_of_worker(body, prompts, seed)
+    requests = [asked | model for model in _models(writes, body.base_model, compare=body.compare)]
     warnings = generate_warnings(body, prompts, field)
     if body.stream:
-        return await _streamed([request | model for model in models], writes, seed, warnings, field)
-    documents = await _asked(workers, "/generate", [request | model for model in models], writes, field)
+        return await _streamed(requests, writes, seed, warnings, field)
+    documents = await _asked(request, workers, "/generate", requests, writes, field)
     return generated(documents, writes, seed, warnings)
 
 
@@ -83,7 +85,9 @@ async def generate(body: GenerateBody, caller: Reader, workers: Workers) -> Resp
     summary="How surprising texts are to a model that writes",
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
-async def perplexity(body: PerplexityBody, caller: Reader, workers: Workers) -> PerplexityAnswer:
+async def perplexity(
+    request: Request, body: PerplexityBody, caller: Reader, workers: Workers
+) -> PerplexityAnswer:
     """Perplexity per token of each text, under an adapter beside its base model, or under a base model alone.
 
     Texts are read as training measures held-out documents: in windows, each from its own beginning, the end mark included.
@@ -93,9 +97,9 @@ async def perplexity(body: PerplexityBody, caller: Reader, workers: Workers) -> 
     check_model(body.adapter, body.base_model)
     writes = await run_in_threadpool(_writes, caller, body.adapter) if body.adapter else None
     window = writes.block if writes else WINDOW
-    request = {"texts": [plain(text) for text in texts], "window": window}
-    models = _models(writes, body.base_model, compare=writes is not None)
-    documents = await _asked(workers, "/perplexity", [request | model for model in models], writes, field)
+    asked = {"texts": [plain(text) for text in texts], "window": window}
+    requests = [asked | model for model in _models(writes, body.base_model, compare=writes is not None)]
+    documents = await _asked(request, workers, "/perplexity", requests, writes, field)
     return measured(documents, writes, documents[0]["window"], list(text_warnings(texts, field)))
 
 
@@ -117,9 +121,22 @@ def _models(writes: Writes | None, base_model: str | None, *, compare: bool) -> 
 
 
 async def _asked(
-    workers: WorkerPool, path: str, requests: list[dict[str, Any]], writes: Writes | None, field: str
+    request: Request,
+    workers: WorkerPool,
+    path: str,
+    requests: list[dict[str, Any]],
+    writes: Writes | None,
+    field: str,
 ) -> list[dict[str, Any]]:
-    answers = await asyncio.gather(*(workers.post(path, request) for request in requests))
+    leaving = asyncio.ensure_future(caller_gone(request)())
+
+    async def gone() -> None:
+        await asyncio.wait({leaving})
+
+    try:
+        answers = await asyncio.gather(*(workers.post(path, asked, gone) for asked in requests))
+    finally:
+        leaving.cancel()
     for answer in answers:
         _check(answer, writes, field)
     return [answer.json() for answer in answers]

@@ -24,6 +24,7 @@ from models.encoder.pace import Batching, chosen_batching
 from workers.inference.base_reader import BaseReader
 from workers.inference.engine import Engine
 from workers.inference.explain import Explanations
+from workers.inference.generation_metrics import GenerationCounts
 from workers.inference.generation_setup import make_writers
 from workers.inference.loading import Bases, load_reader
 from workers.inference.metrics import Metrics
@@ -76,6 +77,7 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
     tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenizer")
     explanations = Explanations(settings.explain_seconds)
     writers = make_writers(settings, queue, loader, tokenizers)
+    metrics.add(GenerationCounts(writers))
     return Service(
         queue,
         engine,

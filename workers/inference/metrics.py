@@ -70,7 +70,8 @@ class Metrics:
         tokens = sum(window.tokens for window in windows)
         self._tokens.labels(windows[0].request.lane.name.lower()).inc(tokens)
         self._busy.inc(seconds)
-        self._batch.observe(tokens)
+        if tokens:  # a slice of generation counts its own
+            self._batch.observe(tokens)
         batching = windows[0].request.runner.batching
         flat = batching is not None and batching.flat
         self._padded.inc(tokens if flat else len(windows) * max(window.tokens for window in windows))
@@ -79,6 +80,10 @@ class Metrics:
         """Count an answered request's stages."""
         for stage, duration in milliseconds.items():
             self._stages.labels(stage).observe(duration / 1000)
+
+    def add(self, counts: Collector) -> None:
+        """Show what another part counts."""
+        self._registry.register(counts)
 
     def page(self) -> bytes:
         """The text format that Prometheus reads."""

@@ -164,6 +164,28 @@ def test_classification_is_served_while_text_is_written(worker: Worker) -> None:
         assert next(line for line in lines if line.startswith("data: "))  # and it is still being written
 
 
+def test_what_was_read_and_written_is_counted(worker: Worker) -> None:
+    def counts() -> dict[str, float]:
+        lines = worker.client.get("/metrics").text.splitlines()
+        return {
+            line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("remand_generation_")
+        }
+
+    before = counts()
+    body = {
+        "base": worker.base("t5"),
+        "prompts": ["the court", "a claim of right"],
+        "max_tokens": 7,
+        "min_tokens": 7,
+    }
+    read = sum(result["prompt_tokens"] for result in worker.post("/generate", **body).json()["results"])
+    grown = {name: value - before[name] for name, value in counts().items()}
+    assert grown["remand_generation_tokens_total"] == 14
+    assert grown["remand_generation_prompt_tokens_total"] == read
+    assert grown["remand_generation_steps_total"] == 7
+    assert counts()["remand_generation_model_bytes"] > 0
+
+
 def test_a_worker_that_is_told_to_stop_finishes_what_it_writes(worker: Worker) -> None:
     long = {"base": worker.base("t5"), "prompts": ["a claim"], "max_tokens": 1500, "min_tokens": 1500}
     answers: list[httpx.Response] = []
