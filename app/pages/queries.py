@@ -25,6 +25,7 @@ _CORPORA = text(
         k.id AS ranking_id, k.created_at AS ranked_at, k.flagged_cells + k.decoy_cells AS queued, k.audited_cells,
         EXISTS (SELECT FROM findings f WHERE f.ranking_id = k.id) AS has_findings, u.id AS run_id, u.not_audited,
         a.id AS adapter_id, a.name AS adapter_name, EXISTS (SELECT FROM samples s WHERE s.corpus_id = c.id) AS sampled,
+        EXISTS (SELECT FROM summary_runs s WHERE s.corpus_id = c.id) AS summarized,
         (SELECT e.job_id FROM estimates e WHERE e.corpus_id = c.id ORDER BY e.created_at DESC, e.job_id DESC LIMIT 1) AS estimates_id
     FROM corpora c
     LEFT JOIN adapters p ON p.id = c.promoted_adapter_id

@@ -11,7 +11,7 @@ from app.corpora.codebook import load_codebook
 from app.http.database import ReadDB
 from app.http.security import Reader
 from app.jobs.kinds import job_path
-from app.pages import auditing, deciding, judging, next_texts, queries
+from app.pages import auditing, deciding, judging, next_texts, queries, summaries
 from app.pages.browsing import browsing
 from app.pages.render import page
 from app.pages.reports import adapter_page
@@ -23,6 +23,7 @@ router.include_router(deciding.router)
 router.include_router(next_texts.router)
 router.include_router(judging.router)
 router.include_router(auditing.router)
+router.include_router(summaries.router)
 
 PAGE_ITEMS = 25
 

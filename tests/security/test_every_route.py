@@ -91,7 +91,7 @@ def test_a_key_of_one_corpus_reaches_nothing_of_another(world: World, attempt: A
         places = {
             "corpus_id": world.built.corpus_id, "job_id": job, "adapter_id": world.adapter_id, "key_id": "key_x",
             "ranking_id": result["ranking"], "disagreement_id": first["id"], "text_id": first["text_id"],
-            "sample_id": "smp_x", "document_set_id": "doc_x", "audit_sample_id": drawn,
+            "sample_id": "smp_x", "run_id": "smr_x", "document_set_id": "doc_x", "audit_sample_id": drawn,
         }  # fmt: skip
         client.headers.update(bearer(scoped))
         reached = {}
