@@ -63,6 +63,20 @@ class WritingWorker:
         if self.refuses is not None:
             return JSONResponse(self.refuses[1], self.refuses[0])
         written = [self.model.write(prompt, body["max_tokens"]) for prompt in body["prompts"]]
+        if body.get("stream"):
+            (one,) = written
+            pieces = [
+                f"event: piece\ndata: {json.dumps({'text': word + ' '})}\n\n" for word in one.text.split()
+            ]
+            done = {
+                "model": MODEL,
+                "text": one.text,
+                "tokens": one.tokens,
+                "finish": "length" if one.cut else "end",
+            }
+            return Response(
+                "".join(pieces) + f"event: done\ndata: {json.dumps(done)}\n\n", media_type="text/event-stream"
+            )
         results = [
             {
                 "text": one.text,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from workers.inference.wire import arrays_from_bytes
 
 T = TypeVar("T")
 Post = Callable[[str, Mapping[str, Any]], Awaitable[httpx.Response]]
+Stream = Callable[[str, Mapping[str, Any]], AsyncGenerator[tuple[str, dict[str, Any]] | httpx.Response]]
+"""Posts JSON and gives the events of the answer, or the answer where it has none."""
 Told = Callable[[str, int, int], None]
 """Stage, done, total."""
 
@@ -46,6 +49,9 @@ class Models:
     embedder: str | None = "minilm"
     lane: str = "interactive"
     told: Told = lambda _stage, _done, _total: None
+    stream: Stream | None = None
+    """With it and `piece` the summary itself is told as it is written, where it is written word by word: not with beams."""
+    piece: Callable[[str], None] | None = None
     model: dict[str, Any] = field(default_factory=dict)
     """Filled in: what the worker says of the model that wrote."""
 
@@ -96,6 +102,13 @@ class Models:
 
     async def _write(self, ask: Write) -> list[Written]:
         """Prompts of equal length limits go together, a few requests at a time."""
+        if (
+            ask.last
+            and self.stream is not None
+            and self.piece is not None
+            and self.decoding.get("beams", 1) == 1
+        ):
+            return [await self._write_aloud(self.stream, self.piece, ask)]
         groups: dict[int, list[int]] = {}
         for place, most in enumerate(ask.most_tokens):
             groups.setdefault(most, []).append(place)
@@ -123,13 +136,37 @@ class Models:
         return [written[place] for place in range(len(ask.prompts))]
 
     async def _generate(self, prompts: Sequence[str], most: int, first: int) -> list[Written]:
-        seed = int(self.decoding.get("seed") or 0) + first
-        body = {
-            **self.writer, **self.decoding, "prompts": list(prompts), "max_tokens": most, "seed": seed, "lane": self.lane
-        }  # fmt: skip
+        body = self._body(prompts, most, first)
         document = orjson.loads((await self._post("/generate", body)).content)
         self.model.update(document["model"])
         return [_written(result) for result in document["results"]]
+
+    async def _write_aloud(self, stream: Stream, piece: Callable[[str], None], ask: Write) -> Written:
+        """One text, told as it is written."""
+        self.told(ask.stage, 0, 1)
+        body = self._body(ask.prompts, ask.most_tokens[0], 0) | {"stream": True}
+        async with aclosing(stream("/generate", body)) as events:
+            async for event in events:
+                if isinstance(event, httpx.Response):
+                    raise WorkerRefusedError(event)
+                kind, data = event
+                if kind == "piece":
+                    piece(data["text"])
+                elif kind == "failed":
+                    raise SummaryRefusedError(str(data["code"]), "text", str(data["detail"]))
+                elif kind == "done":
+                    self.model.update(data["model"])
+                    self.told(ask.stage, 1, 1)
+                    return _written(data)
+        raise SummaryRefusedError(
+            "not-written", "text", "The inference worker ended before the summary did: try again."
+        )
+
+    def _body(self, prompts: Sequence[str], most: int, first: int) -> dict[str, Any]:
+        seed = int(self.decoding.get("seed") or 0) + first
+        return {
+            **self.writer, **self.decoding, "prompts": list(prompts), "max_tokens": most, "seed": seed, "lane": self.lane
+        }  # fmt: skip
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         answer = await self.post(path, body)

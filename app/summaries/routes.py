@@ -64,6 +64,8 @@ async def summarize(
         **writer.asked, "text": body.text, "recipe": recipe_of(body, writer), "decoding": decoding_of(body), "embedder": body.embedder,
     }  # fmt: skip
     if body.stream:
+        # What may be refused in the end is not told before.
+        asked["pieces"] = body.min_supported is None
         return StreamingResponse(
             _stream(body, writer, asked), media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},

@@ -31,7 +31,7 @@ class SummarizeBody(SummaryWishes):
     text: str
     stream: bool = Field(
         False,
-        description="Abstractive: answer with Server-Sent Events `progress`, then `done` (this answer) or `failed` (a problem).",
+        description="Abstractive: answer with Server-Sent Events `progress` {stage, done, total}, without `min_supported` and beams `piece` {text} as the summary is written, then `done` (this answer) or `failed` (a problem).",
     )
 
 

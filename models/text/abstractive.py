@@ -81,7 +81,7 @@ def abstract(text: str, wishes: Wishes) -> Steps[Abstract]:
         given = text
         if strategy == "extract_then_abstract":
             given = yield from _extract(text, pieces, room, wishes, made)
-        (written,) = yield from _write([given], [most], wishes, "writing", made)
+        (written,) = yield from _write([given], [most], wishes, "writing", made, last=True)
     finish(made, written, wishes)
     return made
 
@@ -160,9 +160,8 @@ def _merged(
     while True:
         runs, inputs = yield from _chunks(parts, tokens, room)
         if len(runs) == 1:
-            (written,) = yield from _write(
-                inputs, [most], wishes, "merging" if made.rounds else "writing", made
-            )
+            stage = "merging" if made.rounds else "writing"
+            (written,) = yield from _write(inputs, [most], wishes, stage, made, last=True)
             return written
         if made.rounds == 0:
             made.chunks = len(runs)
@@ -197,10 +196,16 @@ def _chunks(
 
 
 def _write(
-    texts: Sequence[str], limits: Sequence[int], wishes: Wishes, stage: str, made: Abstract
+    texts: Sequence[str],
+    limits: Sequence[int],
+    wishes: Wishes,
+    stage: str,
+    made: Abstract,
+    *,
+    last: bool = False,
 ) -> Steps[list[Written]]:
     prompts = tuple(summary_input(text, wishes.style) for text in texts)
-    found: list[Written] = yield Write(prompts, tuple(limits), stage)
+    found: list[Written] = yield Write(prompts, tuple(limits), stage, last)
     made.calls += len(prompts)
     return found
 

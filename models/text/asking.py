@@ -37,6 +37,8 @@ class Write:
     """Per prompt."""
     stage: str
     """What is being written, as progress tells it."""
+    last: bool = False
+    """Whether it is the summary itself, which may be told as it is written."""
 
 
 @dataclass(frozen=True, slots=True)

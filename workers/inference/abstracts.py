@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from models.text.abstracts import SummaryRefusedError
 from models.text.summarizing import Recipe, Summary, UnfaithfulError, recipe_of
 from workers.inference.generation_wire import model_key
+from workers.inference.in_process import posted_events
 from workers.inference.wire import BadRequestError, body_of
 from workers.summary_models import Models, WorkerRefusedError
 
@@ -38,6 +39,8 @@ class AbstractRequest:
     writer: Mapping[str, Any]
     decoding: Mapping[str, Any]
     embedder: str | None
+    pieces: bool
+    """Whether the summary is told as it is written."""
 
 
 def abstract_request(body: Mapping[str, Any]) -> AbstractRequest:
@@ -52,7 +55,14 @@ def abstract_request(body: Mapping[str, Any]) -> AbstractRequest:
         found = recipe_of(recipe)
     except (TypeError, ValueError) as error:
         raise BadRequestError(str(error)) from error
-    return AbstractRequest(text, found, writer, decoding, None if embedder is None else str(embedder))
+    return AbstractRequest(
+        text,
+        found,
+        writer,
+        decoding,
+        None if embedder is None else str(embedder),
+        bool(body.get("pieces", False)),
+    )
 
 
 class AbstractRoute:
@@ -63,7 +73,7 @@ class AbstractRoute:
         self.app: ASGIApp | None = None
 
     async def abstract(self, request: Request) -> Response:
-        """Events `progress` {stage, done, total}, then `done` or `failed`."""
+        """Events `progress` {stage, done, total}, with `pieces` `piece` {text} of the summary, then `done` or `failed`."""
         asked = abstract_request(body_of(await request.body()))
         return StreamingResponse(
             self._events(asked), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
@@ -75,8 +85,12 @@ class AbstractRoute:
         def progress(stage: str, done: int, total: int) -> None:
             told.put_nowait(_event("progress", {"stage": stage, "done": done, "total": total}))
 
+        def piece(text: str) -> None:
+            told.put_nowait(_event("piece", {"text": text}))
+
         assert self.app is not None
-        transport = httpx.ASGITransport(self.app)
+        app = self.app
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(
             transport=transport,
             base_url="http://worker",
@@ -88,7 +102,10 @@ class AbstractRoute:
                 headers = {"Content-Type": "application/json"}
                 return await client.post(path, content=orjson.dumps(body), headers=headers)
 
-            models = Models(post, asked.writer, asked.decoding, asked.embedder, told=progress)
+            models = Models(
+                post, asked.writer, asked.decoding, asked.embedder, told=progress,
+                stream=lambda path, body: posted_events(app, path, body, self._headers), piece=piece if asked.pieces else None,
+            )  # fmt: skip
             working = asyncio.ensure_future(models.carry_out(asked.recipe.steps(asked.text)))
             try:
                 async for event in _until_done(working, told):

@@ -114,6 +114,18 @@ def test_a_t5_reads_short_and_long_texts_and_a_corpus(
     assert drawn[0] == drawn[1] != drawn[2]
     hebrew = ask(text="בית המשפט דחה את הערעור. המערער טען אחרת.")
     assert any("knows no token for" in warning for warning in hebrew["warnings"])
+    streamed = client.post(
+        "/summarize",
+        json={
+            "text": LONG,
+            "method": "abstractive",
+            "adapter": adapter,
+            "stream": True,
+            "strategy": "chunk_and_merge",
+        },
+    )
+    assert "event: piece" in streamed.text
+    assert json.loads(streamed.text.rsplit("data: ", 1)[1]) == merged
     base = client.post(
         "/summarize",
         json={

@@ -97,7 +97,15 @@ def test_a_stream_tells_progress_and_ends_with_the_answer(client, world):
     assert found[0] == ("progress", {"stage": "summarizing parts", "done": 0, "total": found[0][1]["total"]})
     assert found[-1][0] == "done"
     assert found[-1][1]["strategy"] == "chunk_and_merge"
-    assert {kind for kind, _ in found} == {"progress", "done"}
+    assert {kind for kind, _ in found} == {"progress", "piece", "done"}
+    pieces = "".join(data["text"] for kind, data in found if kind == "piece")
+    assert pieces.startswith(found[-1][1]["summary"])
+    for quiet in ({"min_supported": 0.1}, {"beams": 2}):
+        kinds = {kind for kind, _ in events(ask(client, world, stream=True, **quiet))}
+        assert kinds == {"progress", "done"}
+    world.worker.refuses = (503, {"code": "queue-full", "detail": "full"})
+    assert events(ask(client, world, stream=True))[-1][1]["type"] == "urn:remand:problem:queue-full"
+    world.worker.refuses = None
     whole = ask(client, world, text=text, strategy="chunk_and_merge").json()
     assert found[-1][1] == whole
     failing = events(ask(client, world, text=text, strategy="whole", stream=True))
