@@ -32,9 +32,10 @@ TEST_KINDS = ",".join(
         "probe=tests.fault.probe_job",
         "drill=tests.fault.probe_job:trainer",
         "relabel=tests.fault.relabel_in_small_chunks",
+        "summary=tests.fault.summarize_in_small_chunks",
     )
 )
-"""Kinds for tests: `drill` jobs own a device as trainers do, `relabel` is the real one in chunks of five texts."""
+"""Kinds for tests: `drill` jobs own a device as trainers do, `relabel` and `summary` are the real ones in chunks of five texts."""
 T = TypeVar("T")
 
 COMMANDS = {
