@@ -32,8 +32,16 @@ _OPENERS = frozenset(
     however moreover furthermore therefore thus accordingly both each every all some any most many several few such
     who whom which what where why how see also then once until unless upon according one two three four five six seven
     eight nine ten first second third finally next later both neither either nor so yet still only even
+    nobody everybody somebody anybody everyone someone anyone nothing everything something anything none
+    today tomorrow yesterday tonight people everything such overall
     """.split()  # noqa: SIM905
 )
+_DOES = re.compile(
+    r"(?:(?:is|was|has|had|will|would|can|could|may|might|must|should|does|did)(?:n['’]t)?|[a-z]{2,}s|[a-z]{3,}ed"
+    r"|said|told|went|got|lost|left|made|took|gave|came|saw|thought|bought|sold|paid|won|held|found|kept|met|knew|felt|wrote|spoke|also)$"
+)
+"""What a name that opens a sentence is followed by: most verbs of reports."""
+_NO_NAME_ENDINGS = ("ing", "ly")
 _ENDINGS = ("s", "es", "n", "an", "ian", "i", "ese", "ish")
 """Endings by which a people is named after its country: Israel, Israeli; Austria, Austrian."""
 _MOSTLY_CAPITALS = 0.6
@@ -122,8 +130,8 @@ def known_words(text: str) -> KnownWords:
 def names(text: str, sentences: Sequence[tuple[int, int]]) -> list[Item]:
     """The names in a text's sentences, in order.
 
-    A single capitalised word that opens a sentence is not taken for a name unless it stands so inside a sentence as well, or has a
-    capital or a digit further on. Sentences all in capitals, and headings (mostly capitalised, no mark at the end), have none.
+    A single capitalised word that opens a sentence is taken for a name only if it stands so inside a sentence as well, has a capital,
+    a digit or a possessive, or is followed by what reports say of people (is, has, asks, wanted, and Mary). Sentences all in capitals, and headings (mostly capitalised, no mark at the end), have none.
     """
     inside = {
         match.group() for start, end in sentences for match in list(_WORD.finditer(text, start, end))[1:]
@@ -151,7 +159,7 @@ def _in_sentence(text: str, start: int, end: int, inside: set[str]) -> Iterator[
             place += 1
             continue
         place += len(run)
-        opening = run[0] is words[0] and not _opens(run, inside)
+        opening = run[0] is words[0] and not _opens(run, words[1:3], inside)
         if run[0] is words[0] and not opening:
             run = run[1:]
         while run and run[-1].group().casefold() in _PARTICLES:
@@ -195,13 +203,19 @@ def _run(text: str, words: Sequence[re.Match[str]], place: int) -> list[re.Match
     return run
 
 
-def _opens(run: Sequence[re.Match[str]], inside: set[str]) -> bool:
-    """Whether the first word of a run is capitalised only because a sentence begins with it."""
+def _opens(run: Sequence[re.Match[str]], following: Sequence[re.Match[str]], inside: set[str]) -> bool:
+    """Whether the first word of a run is capitalised only because a sentence begins with it; `following`: the two words after it."""
     first = run[0].group()
-    if first.casefold() in _OPENERS:
+    if re.split("['’]", first.casefold())[0] in _OPENERS:
         return True
     plain = (first[1:].islower() and first.isalpha()) or len(first) == 1
-    return len(run) == 1 and plain and first not in inside
+    if len(run) > 1 or not plain or first in inside:
+        return False
+    if len(first) == 1 or first.endswith(_NO_NAME_ENDINGS) or not following:
+        return True
+    after = [match.group() for match in following]
+    with_another = after[0] == "and" and len(after) > 1 and after[1][0].isupper()
+    return not (with_another or _DOES.match(after[0]))
 
 
 def _folded(word: str) -> str:

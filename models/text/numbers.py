@@ -87,6 +87,7 @@ _NUMBER = re.compile(
     rf"|\b(?P<nth>{'|'.join(_ORDINALS)})\b|\b(?P<loose>{'|'.join(_ONLY_SUPPORT)})\b",
     re.IGNORECASE,
 )
+_PARTY = re.compile(r"[\s-]part(?:y|ies)\b", re.IGNORECASE)
 _RANGE = re.compile(r"\s*(?:-|–|—|to|and|or)\s*", re.IGNORECASE)
 
 Key = tuple[Decimal, str]
@@ -152,18 +153,25 @@ def _found(text: str) -> Iterator[_Found]:
             if match["short"]:
                 values += _readings(digits)  # "3m" is three million or three metres
             start = match.start("digits") if not _unit(match["before"]) else match.start("before")
-            yield _Found(start, _end(match), values, unit, False, scale)
+            yield _Found(start, _end(match), values, unit, _is_party(match), scale)
         elif match["words"] is not None:
             words = match["words"].lower()
             loose = words in _ONLY_SUPPORT and not match["unit"]
             values = tuple(Decimal(value) for value in _in_words(words))
             yield _Found(match.start(), _end(match), values, _unit(match["unit"]), loose)
         elif match["nth"] is not None:
-            yield _Found(match.start(), match.end(), (Decimal(_ORDINALS[match["nth"].lower()]),), "", False)
+            values = (Decimal(_ORDINALS[match["nth"].lower()]),)
+            yield _Found(match.start(), match.end(), values, "", _is_party(match))
         else:
             value = _ONLY_SUPPORT[match["loose"].lower()]
             if value is not None:
                 yield _Found(match.start(), match.end(), (Decimal(value),), "", True)
+
+
+def _is_party(match: re.Match[str]) -> bool:
+    """Whether a number is the one of "third party", which counts nothing."""
+    ordinal = match["nth"] or match["ordinal"]
+    return bool(ordinal) and _PARTY.match(match.string, match.end()) is not None
 
 
 def _end(match: re.Match[str]) -> int:

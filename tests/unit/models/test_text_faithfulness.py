@@ -34,6 +34,8 @@ def unsupported(summary, source=SOURCE):
         "Twenty-one thousand people live there: 21 000.",
         "Austria was criticised by the European Court, said lawyer Jane Miller.",
         "Lawyer Jane Miller complained of the Police.",
+        "They're late. Nothing helps. Speaking helps. Everyone's fine. Hardly anybody knows.",
+        "It goes to third parties, a 3rd party and third-party lawyers.",
         "The Applicant's arrest was in the Town.",
         "Both arrests, one fine, the second of two.".replace("two", "three"),
         "",
@@ -73,6 +75,9 @@ def test_what_the_source_has_in_another_form_is_supported(summary):
         ("Barack Obama said so to Microsoft.", [("name", "Barack Obama"), ("name", "Microsoft")]),
         ("The judge was Mr. Johnson.", [("name", "Mr. Johnson")]),
         ("The NATO court decided.", [("name", "NATO")]),
+        ("Microsoft argues otherwise.", [("name", "Microsoft")]),
+        ("Julia and Gary lost.", [("name", "Julia"), ("name", "Gary")]),
+        ("Lisa didn't come. Brenda's car did.", [("name", "Lisa"), ("name", "Brenda's")]),
     ],
 )
 def test_what_the_source_does_not_have_is_named_with_its_place(summary, expected):
