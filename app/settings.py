@@ -116,6 +116,10 @@ class Settings(BaseSettings):
         20_480,
         description="Most that unpacked adapters may take in the work folder; those unused for longest go first.",
     )
+    token_cache_mib: int = Field(
+        1024,
+        description="Most that an inference worker keeps of corpora's token ids, in the work folder; unused ones go like adapters, and those of deleted corpora.",
+    )
     trainer_nice: int = Field(10, description="Niceness of trainers on a CPU.")
 
     # models

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.blobs import BlobStore
 from app.db.session import reading
-from app.db.tables import Job
+from app.db.tables import Corpus, Job
 from app.jobs.rules import is_final
 from app.settings import Settings
 
@@ -26,6 +26,7 @@ log = structlog.get_logger("remand.work_folder")
 def clean_work_folder(settings: Settings) -> None:
     """Remove from this machine's folders what nobody needs any more. Paused jobs keep theirs."""
     remove_ended_jobs(settings.work_root)
+    remove_gone_corpora(settings.work_root / "tokens")
     try:
         remove_old_adapters(
             settings.work_root / "adapters",
@@ -47,6 +48,18 @@ def remove_ended_jobs(work_root: Path) -> None:
         states = {row.id: row.state for row in found}
     for name, folder in folders.items():
         if name not in states or is_final(states[name]):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_gone_corpora(tokens: Path) -> None:
+    """Remove the token ids of corpora that were deleted: texts can be read from them."""
+    folders = {path.name: path for path in tokens.glob("cor_*")}
+    if not folders:
+        return
+    with reading() as session:
+        there = set(session.scalars(select(Corpus.id).where(Corpus.id.in_(folders))))
+    for name, folder in folders.items():
+        if name not in there:
             shutil.rmtree(folder, ignore_errors=True)
 
 

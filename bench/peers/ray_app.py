@@ -1,6 +1,4 @@
-"""Ray Serve with `serve.batch`: `python ray_app.py`."""
-
-from __future__ import annotations
+"""Ray Serve with `serve.batch`: `python ray_app.py`. Annotations are evaluated: FastAPI reads those of a class that Ray sends to another process."""
 
 import signal
 

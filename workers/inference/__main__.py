@@ -33,6 +33,7 @@ from workers.inference.reading import Reader
 from workers.inference.residents import Residents
 from workers.inference.server import create_server
 from workers.inference.service import Service
+from workers.inference.token_cache import TokenCache
 from workers.logs import configure_logging
 
 log = structlog.get_logger()
@@ -76,6 +77,9 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
     engine = Engine(queue, token_budget(settings), lambda: engine_context(settings), metrics.batch)
     tokenizers = ThreadPoolExecutor(2, thread_name_prefix="tokenizer")
     explanations = Explanations(settings.explain_seconds)
+    tokens = TokenCache(
+        Path(settings.work_root) / "tokens", settings.token_cache_mib << 20, settings.adapter_cache_days
+    )
     writers = make_writers(settings, queue, loader, tokenizers)
     metrics.add(GenerationCounts(writers))
     return Service(
@@ -87,6 +91,7 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
         explanations,
         writers,
         lambda: bases.batchings,
+        tokens,
         metrics.stages,
     ), metrics
 

@@ -64,7 +64,8 @@ class AdapterReader:
                 raise KeyError(
                     f"the adapter has no member {name!r}; it has {', '.join(self.adapter.members)}"
                 )
-        windows_of, spans_of = token_windows(self.adapter.encoder, texts, self.adapter.max_tokens)
+        tokenize = plan.tokenize or token_windows
+        windows_of, spans_of = tokenize(self.adapter.encoder, texts, self.adapter.max_tokens)
         members_of = [plan.members_of(text) for text in range(len(texts))]
         beside = given_contexts(plan.contexts, len(texts))
         wide = self._wide(texts, members_of, plan.contexts, beside)

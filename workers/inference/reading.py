@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.context import Context
+from models.encoder.load import Encoder
 from models.encoder.pace import Batching
 from workers.inference.wire import Pool
 from workers.inference.work import TextFailure, TokenIds, Window
+
+TokenWindows = tuple[tuple[Sequence[TokenIds] | TextFailure, ...], tuple[Sequence[tuple[int, int]], ...]]
+"""Per text its windows' token ids (or why there are none) and their character ranges."""
+Tokenize = Callable[[Encoder, Sequence[str], int], TokenWindows]
+"""From an encoder, texts and the tokens of a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,8 @@ class Plan:
     """Whether the base model's sentence embedding is wanted too."""
     contexts: tuple[Context | None, ...] | None = None
     """What stands around each text, for an adapter that reads it; None where nothing is known."""
+    tokenize: Tokenize | None = None
+    """What makes windows of the texts; None: the reader's own tokenizer, each time."""
 
     def members_of(self, text: int) -> tuple[str, ...]:
         """Names of the models that read a text."""

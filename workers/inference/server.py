@@ -121,7 +121,9 @@ class Routes:
     async def bulk(self, request: Request) -> Response:
         """Probabilities by chosen members, and embeddings if asked for, as .npy arrays one after another."""
         asked = bulk_request(body_of(await request.body()))
-        plan = Plan(asked.members, asked.uses, asked.embeddings, asked.contexts)
+        kept = self._service.tokens
+        tokenize = None if kept is None or asked.corpus is None else kept.of(asked.corpus)
+        plan = Plan(asked.members, asked.uses, asked.embeddings, asked.contexts, tokenize)
         question = Question(Lane.BULK, asked.texts, plan)
         outcome = await respond(
             self._service, self._service.adapters.get(asked.adapter), question, _gone(request)

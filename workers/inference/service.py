@@ -15,6 +15,7 @@ from workers.inference.generation import Writers
 from workers.inference.queue import LaneQueue
 from workers.inference.reading import Answer, Plan, Prepared, Reader, Results
 from workers.inference.residents import Residents
+from workers.inference.token_cache import TokenCache
 from workers.inference.wire import Pool
 from workers.inference.work import Lane, Work, make_work
 
@@ -41,6 +42,8 @@ class Service:
     """Models that write; None: this worker has none."""
     forward: Callable[[], dict[str, Any]] = dict
     """How each loaded base model is read, for /readyz."""
+    tokens: TokenCache | None = None
+    """Token ids of corpora that were read before; None: none are kept."""
     observe: Callable[[Mapping[str, float]], None] = lambda _stages: None
     """Told of each answered request's stages, for metrics."""
 

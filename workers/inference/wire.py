@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,8 @@ QUEUED_HEADER = "X-Remand-Queued-Tokens"
 TIMING = "Server-Timing"
 FAILED_HEADER = "X-Remand-Failed-Texts"
 """Rows (comma-separated) of a binary answer that are NaN because the text could not be read."""
+
+CORPUS = re.compile(r"cor_[0-9a-z]{1,64}")
 
 Pool = Literal["mean", "max"]
 
@@ -46,6 +49,8 @@ class BulkRequest:
     uses: tuple[tuple[int, ...], ...]
     embeddings: bool
     contexts: tuple[Context | None, ...] | None = None
+    corpus: str | None = None
+    """Whose texts they are: their token ids are kept for the next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,12 @@ def bulk_request(body: Mapping[str, Any]) -> BulkRequest:
         raise BadRequestError("uses must be a list with an entry per text")
     if not all(_places(entry, len(members)) for entry in uses):
         raise BadRequestError("each entry of uses must be a list of places in members, at least one")
+    corpus = body.get("corpus")
+    if corpus is not None and not (isinstance(corpus, str) and CORPUS.fullmatch(corpus)):
+        raise BadRequestError("corpus must be the id of a corpus (cor_…)")
     return BulkRequest(
         digest_of(body), texts, tuple(members), tuple(map(tuple, uses)), bool(body.get("embeddings")),
-        _contexts(body, len(texts)),
+        _contexts(body, len(texts)), corpus,
     )  # fmt: skip
 
 

@@ -30,8 +30,8 @@ from workers.relabel.frozen import Run
 from workers.relabel.members import Assignment
 
 T = TypeVar("T")
-_AHEAD_PER_WORKER = 2
-"""Chunks asked of each worker at a time: one is computed while the next is tokenized and the last is written."""
+_AHEAD_PER_WORKER = 3
+"""Chunks asked of each worker at a time: one is computed, the next is tokenized, and while the last is written a third waits."""
 _EMBED_CHUNK = 512
 _LOOK_SECONDS = 0.25
 
@@ -104,6 +104,7 @@ async def _read_chunk(
         "members": list(assignment.members),
         "uses": [assignment.uses(text) for text in range(start, end)],
         "embeddings": wanted,
+        "corpus": run.corpus_id,
         "contexts": None if contexts is None else [context.to_document() for context in contexts],
     }
     answer = await workers.post("/bulk", body)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from app.blobs import BlobStore
 from app.db.session import writing
+from app.db.tables import Corpus
 from app.jobs.queries import create_job, request_cancel, request_pause
 from app.settings import get_settings
 from workers.work_folder import clean_work_folder, remove_old_adapters
@@ -44,6 +45,17 @@ def test_only_folders_of_jobs_that_are_over_go(engine: Engine) -> None:
         request_cancel(session, ids[0])
     clean_work_folder(get_settings())
     assert {path.name for path in work.glob("job_*")} == {ids[2]}
+
+
+def test_token_ids_of_deleted_corpora_go(engine: Engine) -> None:
+    tokens = get_settings().work_root / "tokens"
+    with writing(engine) as session:
+        session.add(Corpus(id="cor_there", name="there"))
+    for name in ("cor_there", "cor_gone"):
+        (tokens / name).mkdir(parents=True)
+        (tokens / name / "ids.npy").write_bytes(b"x")
+    clean_work_folder(get_settings())
+    assert [path.name for path in tokens.iterdir()] == ["cor_there"]
 
 
 def test_adapters_go_by_age_and_then_by_their_last_use(tmp_path: Path) -> None:
