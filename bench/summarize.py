@@ -1,12 +1,15 @@
 """How good extractive summaries are, and how fast: Remand's methods beside sumy's, on the same sentences and the same length.
 
-    remand bench summarize --data ../shared/data [--collections contracts,dialogues] [--json FILE]
+    remand bench summarize --data ../shared/data [--collections contracts,dialogues,t5] [--json FILE]
 
 Contracts: 446 snippets of terms with a plain-English sentence each (legal_summarization). Dialogues: 500 of DialogSum's.
 Every method gets the same sentences (`models.text.sentences`) and may use as many words as the collection's summaries have on
 average. ROUGE-1, -2, -L, -Lsum (rouge-score, stemmed), F1 in percent with 95 % intervals from a bootstrap by document, and
 differences to Lead. Seconds are per 1,000 words of source, one process, after a first text that is not counted. sumy is not
 a package of Remand's: `.venv/bin/python -m pip install sumy`, else its rows are left out and the table says so.
+
+The part t5 trains a small T5 on 400 dialogues as a train job does, and holds its summaries of the other 100 against its own
+start, Lead, TextRank and LexRank at the same length.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from numpy.typing import NDArray
 
 from bench.machine import describe
 from bench.summarize_sumy import sumy_methods
+from bench.summarize_t5 import as_table as t5_table
+from bench.summarize_t5 import small_t5
 from models.catalog import locate
 from models.encoder.forward import embed
 from models.encoder.load import load_encoder
@@ -42,6 +47,8 @@ FILES = {
     "contracts": ("legal_contract_summaries/pairs.jsonl", "doc"),
     "dialogues": ("dialogsum_dev/dialogues.jsonl", "id"),
 }
+T5 = "t5"
+"""The part that trains a small T5 on the dialogues (bench/summarize_t5.py)."""
 DRAWS = 2000
 
 Summarizer = Callable[[Sequence[str], Budget], Sequence[int]]
@@ -63,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="remand bench summarize", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--collections", default=",".join(FILES))
+    parser.add_argument("--collections", default=",".join([*FILES, T5]), help=f"{', '.join(FILES)}, {T5}")
     parser.add_argument("--limit", type=int, help="the first so many pairs of each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where all numbers go")
@@ -72,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(found["machine"]))
     methods = {**remand_methods(), **sumy_methods()}
     for name in options.collections.split(","):
+        if name == T5:
+            found[name] = small_t5(options.data / FILES["dialogues"][0], options.seed)
+            print(t5_table(found[name]), flush=True)
+            continue
         pairs = read_pairs(options.data / FILES[name][0], FILES[name][1])[: options.limit]
         found[name] = compared(pairs, methods, options.seed)
         print(as_table(name, found[name]), flush=True)
