@@ -162,6 +162,10 @@ class RunningBatch:
         """Read the prompts of waiting sequences into free slots; those whose prompts cannot be read are given back."""
         chosen: list[tuple[Sequence, int]] = []
         tokens, slot = 0, len(self._rows)
+        if not self._rows and any(self._waiting):
+            self._slots = (
+                self.model.begin()
+            )  # what one long text made room for must not narrow the batch for good
         while tokens < self.limits.prompt_tokens:
             sequence = self._next(slot)
             if sequence is None:

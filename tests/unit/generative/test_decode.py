@@ -173,6 +173,16 @@ def test_memory_bounds_how_many_run_and_never_stops_the_last(writers: dict[str, 
         batch.advance()
         assert batch.bytes <= room
     assert batch.counted.steps == 3 * 8
+    wide = RunningBatch(writer.model, Limits(4, 1000), lambda: 4 * writer.model.cache_bytes(64, 64))
+    long, short = sequence(writer, PROMPTS[0], 500), [sequence(writer, PROMPTS[0], 2) for _ in range(8)]
+    for one in (long, *short):
+        wide.add(one)
+    while long.finish is None:
+        wide.advance()
+    assert wide.counted.rows == wide.counted.steps  # nobody else fits beside the long one …
+    while not wide.idle:
+        wide.advance()
+    assert wide.counted.rows > wide.counted.steps  # … but together they do once it is done
     none = RunningBatch(writer.model, Limits(8, 1000), lambda: 0.0)
     none.add(again := sequence(writer, PROMPTS[0], 8))
     while not none.idle:
