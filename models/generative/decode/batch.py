@@ -8,56 +8,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from models.generative.blocks import Ids
 from models.generative.decode.beams import Beams
 from models.generative.decode.choice import choose
 from models.generative.decode.load import Model
 from models.generative.decode.sequence import Sequence
+from models.generative.decode.slots import Slots
 
 _LEAST = 64
 """Tokens that room is made for at least."""
 RESERVED = 0.25
 """Share of the slots that bulk sequences leave to people who wait."""
-
-
-class Slots(Protocol):
-    """The cache of a model's running sequences (`CausalSlots`, `PairSlots`)."""
-
-    @property
-    def bytes(self) -> int:
-        """Memory taken."""
-        ...
-
-    def bytes_with(self, slots: int, prompt: int, most: int) -> int:
-        """Memory that would be taken."""
-        ...
-
-    def reserve(self, slots: int, prompt: int, most: int) -> None:
-        """Have room."""
-        ...
-
-    def first(self, prompt: Ids) -> tuple[int, int]:
-        """The first step's token and position."""
-        ...
-
-    def admit(self, prompts: list[tuple[int, Ids]]) -> None:
-        """Read prompts into slots."""
-        ...
-
-    def step(self, ids: list[int], positions: list[int]) -> Tensor:
-        """Logits of the next tokens."""
-        ...
-
-    def copy(self, sources: list[int], targets: list[int], tokens: int, prompt: int) -> None:
-        """Copy slots."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +43,8 @@ class _Row:
     token: int
     """That the next step reads."""
     position: int
+    fresh: bool = True
+    """Whether its prompt is still to be read: its slot holds nothing of it."""
 
 
 @dataclass(slots=True)
@@ -103,7 +71,8 @@ class RunningBatch:
     def __post_init__(self) -> None:
         """Begin empty."""
         self._slots: Slots = self.model.begin()
-        self._rows: list[_Row] = []
+        self._rows: list[_Row | None] = []
+        """By slot; None where a sequence has ended, until the next step."""
         self._waiting: tuple[deque[Sequence], deque[Sequence]] = (deque(), deque())
 
     @property
@@ -114,7 +83,11 @@ class RunningBatch:
     @property
     def idle(self) -> bool:
         """Whether nothing runs or waits."""
-        return not self._rows and not any(self._waiting)
+        return not self._live and not any(self._waiting)
+
+    @property
+    def _live(self) -> list[_Row]:
+        return [row for row in self._rows if row is not None]
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence: people who wait go first."""
@@ -133,14 +106,14 @@ class RunningBatch:
             ended += self._take_in()
             if not self._rows:
                 break
-            ended += self._step()
+            ended += self._step(self._live)
             if time.perf_counter() >= until:
                 break
         return ended
 
     def abandon(self) -> list[Sequence]:
         """Give up everything: whatever runs or waits."""
-        found = {id(row.sequence): row.sequence for row in self._rows}
+        found = {id(row.sequence): row.sequence for row in self._live}
         left = [*found.values(), *self._waiting[0], *self._waiting[1]]
         self._rows.clear()
         for waiting in self._waiting:
@@ -149,7 +122,7 @@ class RunningBatch:
 
     def _forgotten(self) -> list[Sequence]:
         """Take out sequences that nobody wants any more."""
-        gone = {id(row.sequence): row.sequence for row in self._rows if row.sequence.dropped}
+        gone = {id(row.sequence): row.sequence for row in self._live if row.sequence.dropped}
         self._remove(set(gone))
         found = list(gone.values())
         for waiting in self._waiting:
@@ -160,23 +133,22 @@ class RunningBatch:
 
     def _take_in(self) -> list[Sequence]:
         """Read the prompts of waiting sequences into free slots; those whose prompts cannot be read are given back."""
-        chosen: list[tuple[Sequence, int]] = []
-        tokens, slot = 0, len(self._rows)
-        if not self._rows and any(self._waiting):
-            self._slots = (
-                self.model.begin()
-            )  # what one long text made room for must not narrow the batch for good
+        chosen: list[Sequence] = []
+        tokens, taken = 0, len(self._live)
+        if not taken and any(self._waiting):
+            # What one long text made room for must not narrow the batch for good.
+            self._slots, self._rows = self.model.begin(), []
         while tokens < self.limits.prompt_tokens:
-            sequence = self._next(slot)
+            sequence = self._next(taken)
             if sequence is None:
                 break
-            chosen.append((sequence, slot))
-            slot += sequence.slots
+            chosen.append(sequence)
+            taken += sequence.slots
             tokens += len(sequence.prompt)
-        if not chosen:
-            return []
         self.counted.prompt_tokens += tokens
-        return self._read(chosen)
+        failed = self._read(chosen)
+        self._close()
+        return failed
 
     def _next(self, taken: int) -> Sequence | None:
         for bulk, waiting in enumerate(self._waiting):
@@ -199,30 +171,46 @@ class RunningBatch:
             slots, prompt, most = ample
         self._slots.reserve(slots, prompt, most)
 
-    def _read(self, chosen: list[tuple[Sequence, int]]) -> list[Sequence]:
-        try:
-            self._slots.admit([(slot, sequence.prompt) for sequence, slot in chosen])
-        except Exception as error:  # noqa: BLE001  # whatever a prompt does to the model, the others go on
-            if len(chosen) == 1:
-                chosen[0][0].fail("unreadable", f"the model could not read it ({type(error).__name__})")
-                return [chosen[0][0]]
-            return self._read_one_by_one([sequence for sequence, _ in chosen])
-        for sequence, slot in chosen:
+    def _read(self, chosen: list[Sequence]) -> list[Sequence]:
+        """Give sequences slots, those that have become free first, and read their prompts."""
+        if not chosen:
+            return []
+        holes = deque(place for place, row in enumerate(self._rows) if row is None)
+        for sequence in chosen:
             token, position = self._slots.first(sequence.prompt)
-            others = list(range(slot + 1, slot + sequence.slots))
-            if others:
-                self._slots.copy([slot] * len(others), others, position, len(sequence.prompt))
-            self._rows += [_Row(sequence, token, position) for _ in range(sequence.slots)]
+            rows = [_Row(sequence, token, position) for _ in range(sequence.slots)]
+            if len(rows) == 1 and holes:
+                self._rows[holes.popleft()] = rows[0]
+            else:
+                self._rows += rows
+        self._close()
+        places = {id(row.sequence): place for place, row in reversed(list(enumerate(self._live)))}
+        try:
+            self._slots.admit([(places[id(sequence)], sequence.prompt) for sequence in chosen])
+        except Exception as error:  # noqa: BLE001  # whatever a prompt does to the model, the others go on
+            return self._read_one_by_one(chosen, error)
+        for sequence in chosen:
+            self._begin(sequence, places[id(sequence)])
         return []
 
-    def _read_one_by_one(self, sequences: list[Sequence]) -> list[Sequence]:
-        failed: list[Sequence] = []
-        for sequence in sequences:
-            failed += self._read([(sequence, len(self._rows))])
-        return failed
+    def _begin(self, sequence: Sequence, place: int) -> None:
+        """Its prompt is read: its beams begin alike."""
+        rows = [row for row in self._rows[place : place + sequence.slots] if row is not None]
+        others = list(range(place + 1, place + sequence.slots))
+        if others:
+            self._slots.copy([place] * len(others), others, rows[0].position, len(sequence.prompt))
+        for row in rows:
+            row.fresh = False
 
-    def _step(self) -> list[Sequence]:
-        rows = self._rows
+    def _read_one_by_one(self, sequences: list[Sequence], error: Exception) -> list[Sequence]:
+        """After a failure: each by itself, and what fails alone has failed."""
+        self._remove({id(sequence) for sequence in sequences})
+        if len(sequences) > 1:
+            return [failed for sequence in sequences for failed in self._read([sequence])]
+        sequences[0].fail("unreadable", f"the model could not read it ({type(error).__name__})")
+        return sequences
+
+    def _step(self, rows: list[_Row]) -> list[Sequence]:
         logits = self._slots.step([row.token for row in rows], [row.position for row in rows])
         self.counted.steps += 1
         self.counted.rows += len(rows)
@@ -239,15 +227,15 @@ class RunningBatch:
             else:
                 assert token is not None
                 row.token = token
-        ended += self._step_beams(logits)
+        ended += self._step_beams(rows, logits)
         self.counted.written += len(rows)
         self._remove({id(sequence) for sequence in ended})
         return ended
 
-    def _step_beams(self, logits: Tensor) -> list[Sequence]:
+    def _step_beams(self, rows: list[_Row], logits: Tensor) -> list[Sequence]:
         ended, place = [], 0
-        while place < len(self._rows):
-            row = self._rows[place]
+        while place < len(rows):
+            row = rows[place]
             beams, slots = row.sequence.beams, row.sequence.slots
             if beams is not None:
                 sources = beams.advance(logits[place : place + slots])
@@ -255,33 +243,40 @@ class RunningBatch:
                     ended.append(row.sequence)
                 else:
                     assert sources is not None
-                    self._follow(place, beams, sources)
+                    self._follow(rows[place : place + slots], place, beams, sources)
             place += slots
         return ended
 
-    def _follow(self, place: int, beams: Beams, sources: list[int]) -> None:
+    def _follow(self, rows: list[_Row], place: int, beams: Beams, sources: list[int]) -> None:
         """Let the slots of a sequence's beams hold what the beams that go on came from."""
-        position = self._rows[place].position + 1
+        position = rows[0].position + 1
         moved = [(source, target) for target, source in enumerate(sources) if source != target]
         if moved:
             read, targets = [place + source for source, _ in moved], [place + target for _, target in moved]
             self._slots.copy(read, targets, position, 0)
-        for number, written in enumerate(beams.written):
-            row = self._rows[place + number]
+        for row, written in zip(rows, beams.written, strict=True):
             row.token, row.position = written[-1], position
 
     def _remove(self, gone: set[int]) -> None:
-        """Take sequences out and close the gaps: what runs keeps its order, moved by as little as can be."""
-        if not gone:
+        """Let sequences leave their slots."""
+        self._rows = [None if row is None or id(row.sequence) in gone else row for row in self._rows]
+
+    def _close(self) -> None:
+        """Close the gaps that nobody has taken; what is held moves by as little as can be."""
+        if None not in self._rows:
             return
-        kept = [place for place, row in enumerate(self._rows) if id(row.sequence) not in gone]
-        order = _closed(kept, self._rows)
-        moved = [(source, target) for target, source in enumerate(order) if source != target]
+        order = _closed(self._rows)
+        rows = [self._rows[source] for source in order]
+        moved = [
+            (source, target, row)
+            for target, (source, row) in enumerate(zip(order, rows, strict=True))
+            if source != target and row is not None and not row.fresh
+        ]
         if moved:
-            tokens = max(self._rows[source].position for source, _ in moved)
-            prompt = max(len(self._rows[source].sequence.prompt) for source, _ in moved)
-            self._slots.copy([source for source, _ in moved], [target for _, target in moved], tokens, prompt)
-        self._rows = [self._rows[source] for source in order]
+            sources, targets, held = (list(part) for part in zip(*moved, strict=True))
+            tokens = max(row.position for row in held)
+            self._slots.copy(sources, targets, tokens, max(len(row.sequence.prompt) for row in held))
+        self._rows = rows
 
 
 def _rounded(tokens: int) -> int:
@@ -290,12 +285,12 @@ def _rounded(tokens: int) -> int:
     return power * 3 // 4 if tokens <= power * 3 // 4 and power > _LEAST else power
 
 
-def _closed(kept: list[int], rows: list[_Row]) -> list[int]:
+def _closed(rows: Iterable[_Row | None]) -> list[int]:
     """Which old row stands at each new place: rows of the end fill the gaps where every sequence has one row, else all move up."""
+    kept = [(place, row) for place, row in enumerate(rows) if row is not None]
     count = len(kept)
-    if any(rows[place].sequence.slots > 1 for place in kept):
-        return kept
-    staying = [place for place in kept if place < count]
-    moving = iter([place for place in kept if place >= count])
-    taken = set(staying)
+    if any(row.sequence.slots > 1 for _, row in kept):
+        return [place for place, _ in kept]
+    taken = {place for place, _ in kept if place < count}
+    moving = iter([place for place, _ in kept if place >= count])
     return [place if place in taken else next(moving) for place in range(count)]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from models.generative.blocks import Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +91,36 @@ class SlotCache:
             found[: self.slots, :, : self.capacity] = held[layer]
             held[layer] = held[layer][:0]
         return found
+
+
+class Slots(Protocol):
+    """The cache of a model's running sequences (`CausalSlots`, `PairSlots`)."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory taken."""
+        ...
+
+    def bytes_with(self, slots: int, prompt: int, most: int) -> int:
+        """Memory that would be taken."""
+        ...
+
+    def reserve(self, slots: int, prompt: int, most: int) -> None:
+        """Have room."""
+        ...
+
+    def first(self, prompt: Ids) -> tuple[int, int]:
+        """The first step's token and position."""
+        ...
+
+    def admit(self, prompts: list[tuple[int, Ids]]) -> None:
+        """Read prompts into slots."""
+        ...
+
+    def step(self, ids: list[int], positions: list[int]) -> Tensor:
+        """Logits of the next tokens."""
+        ...
+
+    def copy(self, sources: list[int], targets: list[int], tokens: int, prompt: int) -> None:
+        """Copy slots."""
+        ...

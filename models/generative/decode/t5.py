@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -165,7 +166,7 @@ def take_t5(
         encoder_bias=weights.take(_BIAS.format("encoder")).float(),
         decoder_bias=weights.take(_BIAS.format("decoder")).float(),
         furthest=config.relative_attention_max_distance,
-        activation=ACT2FN[config.dense_act_fn],
+        activation=_activation(config.dense_act_fn),
         gated=config.is_gated_act,
         scaled=config.scale_decoder_outputs,
         epsilon=config.layer_norm_epsilon,
@@ -186,6 +187,14 @@ def take_t5(
         for number in range(config.num_decoder_layers)
     )
     return body, encoder, decoder
+
+
+def _activation(name: str) -> Callable[[Tensor], Tensor]:
+    """transformers writes the tanh form of GELU out in eight operations; PyTorch has it as one."""
+    if name == "gelu_new":
+        return partial(functional.gelu, approximate="tanh")
+    found: Callable[[Tensor], Tensor] = ACT2FN[name]
+    return found
 
 
 _BIAS = "{}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
