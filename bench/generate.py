@@ -139,7 +139,7 @@ def measurements(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Every family and batch size, both ways, each in a fresh process."""
     for family in given.families:
         for batch in given.batches:
-            count = given.few if batch == 1 else given.texts or 3 * batch
+            count = given.few if batch == 1 else given.texts or 4 * batch
             found = {who: _fresh(given, family, batch, count, who) for who in ("plain", "ours")}
             texts = [found[who].pop("texts") for who in ("plain", "ours")]
             equal = [a == b for a, b in zip(*texts, strict=True)]
@@ -174,13 +174,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 64])
     parser.add_argument(
-        "--texts", type=int, default=0, help="prompts of a batched run; 0: three times the batch"
+        "--texts", type=int, default=0, help="prompts of a batched run; 0: four times the batch"
     )
     parser.add_argument("--few", type=int, default=3, help="prompts of a run one by one")
     parser.add_argument(
         "--prompt", nargs=2, type=int, default=[8, 128], help="tokens of a prompt: least, most"
     )
-    parser.add_argument("--written", nargs=2, type=int, default=[8, 256], help="tokens written: least, most")
+    parser.add_argument("--written", nargs=2, type=int, default=[8, 128], help="tokens written: least, most")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--json", action="store_true")
