@@ -171,6 +171,7 @@ def test_what_was_read_and_written_is_counted(worker: Worker) -> None:
             line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("remand_generation_")
         }
 
+    until(lambda: worker.client.get("/readyz").json()["writing"] == 0)  # callers of other tests have gone
     before = counts()
     body = {
         "base": worker.base("t5"),
