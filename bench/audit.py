@@ -1,10 +1,11 @@
 """Which score finds wrong labels: Remand's beside cleanlab 2.9 on the same probabilities. Everything by default.
 
-    remand bench audit [--parts peers injected annotators scoring] [--texts 3000] [--json FILE]
+    remand bench audit [--parts peers injected annotators intervals scoring] [--texts 3000] [--json FILE]
 
 (a) `peers`: OPP-115, one of three annotators given, the other two where they agree as truth (bench/audit_peers.py).
 (b) `injected`: errors of five kinds put into ECHR, terms of service and veterans' appeals (bench/audit_injected.py).
 (c) `annotators`: simulated annotators on ECHR (bench/audit_annotators.py).
+`intervals`: of the quality of such annotators (bench/audit_intervals.py).
 `scoring`: how long scoring takes on 35,433 × 12 (bench/audit_scoring.py).
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import audit_annotators, audit_injected, audit_peers, audit_scoring
+from bench import audit_annotators, audit_injected, audit_intervals, audit_peers, audit_scoring
 from bench.audit_corpora import CORPORA
 from bench.machine import describe
 from models.training.metrics import plain
@@ -26,6 +27,7 @@ PARTS = {
     "peers": (audit_peers.peers, audit_peers.as_lines),
     "injected": (audit_injected.injected, audit_injected.as_lines),
     "annotators": (audit_annotators.annotators, audit_annotators.as_lines),
+    "intervals": (audit_intervals.intervals, audit_intervals.as_lines),
     "scoring": (audit_scoring.scoring, audit_scoring.as_lines),
 }
 

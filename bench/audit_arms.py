@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,25 +51,27 @@ class Arm:
     """bool (texts)."""
 
 
-def arms(evidence: Evidence, seed: int) -> Iterator[tuple[str, Arm]]:
+def arms(evidence: Evidence, seed: int, designs: Sequence[Design] = DESIGNS) -> Iterator[tuple[str, Arm]]:
     """Every arm by name; those that start with cleanlab are cleanlab's.
 
     Args:
         evidence: its `annotations` are used by the last arms alone.
+        seed: of the crossing and of the random arm.
+        designs: of the stack, `whole` among them.
     """
     given, probabilities, scheme = evidence.labels, evidence.probabilities, evidence.scheme
     rng = np.random.default_rng(seed)
     yield "random", _ours(rng.random((len(given), len(scheme.cells))).astype(np.float32), "max")
     different = _differs(probabilities, given, scheme)
     yield "prediction ≠ label", _ours(different.astype(np.float32), "max", different)
-    without = {design: score(replace(evidence, annotations=None), seed, design) for design in DESIGNS}
+    without = {design: score(replace(evidence, annotations=None), seed, design) for design in designs}
     for name in ("self_confidence", "margin", "confident_learning", "knn"):
         if name in without["whole"].every:
             yield name, _ours(without["whole"].every[name], "noisy_or")
     stacked = without["whole"].stacked
     for name, found in zip(CLEANLAB, (probabilities, probabilities if stacked is None else stacked), strict=True):  # fmt: skip
         yield from _cleanlab(name, given, found, scheme)
-    for design in DESIGNS:
+    for design in designs:
         told = "remand" if design == "whole" else f"remand {design}"
         yield f"{told}, unlimited", _ours(without[design].every["unlimited"], "noisy_or")
         yield from ((f"{told}, {pooling}", _ours(without[design].scores, pooling)) for pooling in TEXT_POOLINGS)  # fmt: skip

@@ -117,12 +117,12 @@ def cell(
     everything = np.ones(len(made.labels), dtype=np.bool_)
     known = np.isfinite(evidence.probabilities).all(axis=1)
     r = Scored(
-        made.flipped, np.broadcast_to(known[:, None], made.flipped.shape), dict(arms(evidence, options.seed)), everything, everything
+        made.flipped, np.broadcast_to(known[:, None], made.flipped.shape), dict(arms(evidence, options.seed, ['whole'])), everything, everything
     )  # fmt: skip
     documents = prepared.corpus.documents
     found: dict[str, Any] = {"reached": float(made.flipped.mean())}
     for name in LEVELS:
-        found[name] = level([r], documents, name, options.draws, options.seed)
+        found[name] = level([r], documents, name, options.draws, options.seed, SHOWN)
     if share == MACRO_SHARE and source == "tfidf":
         corpus = prepared.corpus
         found["macro_f1"] = fixed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,7 +39,12 @@ class Scored:
 
 
 def level(
-    rounds: Sequence[Scored], groups: Sequence[str], name: Level, draws: int, seed: int
+    rounds: Sequence[Scored],
+    groups: Sequence[str],
+    name: Level,
+    draws: int,
+    seed: int,
+    only: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Figures of one level: means over rounds, and ΔAP against cleanlab's best on either kind of probabilities.
 
@@ -49,6 +54,7 @@ def level(
         name: `cells` or `texts`.
         draws: of the bootstrap.
         seed: of the draws.
+        only: the arms of ours that are compared; None: all.
     """
     figures = {
         arm: _mean([_figures(r, r.arms[arm], name, r.counted) for r in rounds]) for arm in rounds[0].arms
@@ -58,7 +64,7 @@ def level(
         {
             arm: _triple(r, found, name, r.counted)
             for arm, found in r.arms.items()
-            if arm in best.values() or not arm.startswith("cleanlab")
+            if arm in best.values() or (not arm.startswith("cleanlab") if only is None else arm in only)
         }
         for r in rounds
     ]

@@ -1,12 +1,13 @@
 """How often each annotator, team, option and period says what the consensus says. Pure, no SQL.
 
-Every group of annotators that shared texts connect is judged by itself, by Dawid and Skene's consensus of its own votes: a
-majority of two is a tie, and tells nothing of either.
+Every group of annotators that shared texts connect is judged by itself, by what Dawid and Skene's model makes of its own votes: a
+majority of two is a tie, and tells nothing of either. What is true is only probable: votes are counted by several draws of it,
+and intervals hold how much those differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,13 @@ from scipy.special import betaincinv
 from app.annotators.rules import answers_on, connected, not_comparable, votes_of
 from app.corpora.rules import Counting
 from models.audit.annotators.answers import answer_consensus
-from models.audit.annotators.consensus import dawid_skene
 from models.audit.annotators.overlap import FEWEST, overlap
-from models.audit.annotators.quality import LEVEL, Quality, Right, hierarchy, right_by
+from models.audit.annotators.posterior import DRAWS, possible_truths
+from models.audit.annotators.quality import LEVEL, Quality, Right, hierarchy, imputed, right_by
 from models.audit.annotators.votes import Votes, counts
 from models.scheme import NO, YES, Scheme
 
-METHOD = "Dawid–Skene: the consensus that weighs people by how they err, each group of annotators by itself, without a model"
+METHOD = "Dawid–Skene: what is probably true by how people err, each group of annotators by itself, without a model"
 ALONE = f"not comparable: shares fewer than {FEWEST} texts with anybody"
 FEW = f"fewer than {FEWEST} votes on cells that somebody else answered, too"
 
@@ -80,7 +81,7 @@ def _codes(values: Sequence[str | None], names: Sequence[str]) -> NDArray[np.int
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """One group's votes as the consensus judges them. float64 (rows, cells) as `right_by` takes them."""
+    """One group's votes by a draw of what is true. float64 (rows, cells) as `right_by` takes them."""
 
     each: NDArray[np.float64]
     counted: NDArray[np.float64]
@@ -154,17 +155,12 @@ def _judge(
     place = np.searchsorted(group, votes.annotators[rows])
     texts, numbers = np.unique(votes.texts[rows], return_inverse=True)
     part = Votes(numbers, place.astype(np.int64), votes.values[rows], len(texts), len(group))
-    judged = _judged(scheme, part)
     known, within = np.unique(teams[np.asarray(group)], return_inverse=True)
-    right = right_by(judged.each, judged.counted, part.annotators, len(group))
-    people, together = hierarchy(right, within.astype(np.int64))
-    options = [
-        _plain(right_by(judged.each[:, [cell]], judged.counted[:, [cell]], part.annotators, len(group)))
-        for cell in range(len(scheme.cells))
-    ]
     spans = len(places.periods)
     whose = part.annotators * spans + places.period[rows]
-    periods = _plain(right_by(judged.each, judged.counted, whose, len(group) * spans))
+    right, by_cell, by_period = _counts(_draws(scheme, part), part.annotators, len(group), whose, len(group) * spans)  # fmt: skip
+    people, together = hierarchy(right, within.astype(np.int64))
+    options, periods = [_plain(each) for each in by_cell], _plain(by_period)
     sizes = np.bincount(whose, minlength=len(group) * spans)
     for at, person in enumerate(group):
         enough = people[at].overlaps >= FEWEST
@@ -200,36 +196,82 @@ def _team(name: str, group: int | None, members: Sequence[Mapping[str, Any]], fo
     }
 
 
-def _judged(scheme: Scheme, votes: Votes) -> _Judged:
-    """How probably each vote on each cell of the scheme is right, and which of them count."""
+def _counts(
+    draws: Iterator[_Judged],
+    annotators: NDArray[np.int64],
+    count: int,
+    whose: NDArray[np.int64],
+    whose_count: int,
+) -> tuple[Right, list[Right], Right]:
+    """Right votes over all draws of the truth: of annotators, of annotators by cell, and of annotators by period."""
+    whole, periods = [], []
+    cells: list[list[Right]] = []
+    for judged in draws:
+        whole.append(right_by(judged.each, judged.counted, annotators, count))
+        periods.append(right_by(judged.each, judged.counted, whose, whose_count))
+        cells.append([right_by(judged.each[:, [cell]], judged.counted[:, [cell]], annotators, count) for cell in range(judged.each.shape[1])])  # fmt: skip
+    return imputed(whole), [imputed(each) for each in zip(*cells, strict=True)], imputed(periods)
+
+
+def _draws(scheme: Scheme, votes: Votes) -> Iterator[_Judged]:
+    """Which votes on each cell of the scheme are right and which of them count, under every draw of what is true."""
     shape = (len(votes.texts), len(scheme.cells))
-    judged = _Judged(np.zeros(shape), np.zeros(shape))
+    counted = np.zeros(shape)
     columns = [cell.positions[0] for cell in scheme.cells if cell.option is not None]
     at = [number for number, cell in enumerate(scheme.cells) if cell.option is not None]
+    sets = Votes(votes.texts, votes.annotators, votes.values[:, columns], votes.text_count, votes.annotator_count)  # fmt: skip
     if columns:
-        sets = Votes(votes.texts, votes.annotators, votes.values[:, columns], votes.text_count, votes.annotator_count)  # fmt: skip
         yes, no = counts(sets)
-        said = np.nan_to_num(dawid_skene(sets).probability, nan=0.5)[votes.texts]
-        judged.each[:, at] = np.where(sets.values == YES, said, 1 - said)
-        judged.counted[:, at] = np.isin(sets.values, (YES, NO)) & ((yes + no) > 1)[votes.texts]
-    for number, cell in enumerate(scheme.cells):
-        if cell.option is None:
-            _judge_question(scheme, number, votes, judged)
-    return judged
+        counted[:, at] = np.isin(sets.values, (YES, NO)) & ((yes + no) > 1)[votes.texts]
+    questions = [
+        (number, *_answered(scheme, number, votes))
+        for number, cell in enumerate(scheme.cells)
+        if cell.option is None
+    ]
+    for number, _, shared in questions:
+        counted[:, number] = shared
+    rng = np.random.default_rng(0)
+    truths = iter(possible_truths(sets)) if columns else iter(())
+    for _ in range(DRAWS):
+        each = np.zeros(shape)
+        truth = next(truths, None)
+        if truth is not None:
+            each[:, at] = (sets.values == YES) == truth[votes.texts]
+        for number, cumulated, _ in questions:
+            each[:, number] = _drawn(cumulated, votes, rng)
+        yield _Judged(each, counted)
 
 
-def _judge_question(scheme: Scheme, number: int, votes: Votes, judged: _Judged) -> None:
-    """A choose_one question: the probability of the answer that was chosen."""
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A choose_one question: what is probably true of each text, and what each row says."""
+
+    cumulated: NDArray[np.float64]
+    """float64 (texts, answers): cumulated probabilities."""
+    chosen: NDArray[np.int64]
+    """int64 (rows,): the answer, -1 for none."""
+
+
+def _answered(scheme: Scheme, number: int, votes: Votes) -> tuple[_Answered, NDArray[np.bool_]]:
+    """The question of a cell, and which rows count: bool (rows,)."""
     answers = answers_on(scheme, scheme.cells[number], votes)
+    chosen = np.full(len(votes.texts), -1, dtype=np.int64)
+    counted = np.zeros(len(votes.texts), dtype=np.bool_)
     if not len(answers.texts):
-        return
-    shared = answers.counts().sum(axis=1) > 1
-    probability = np.nan_to_num(answer_consensus(answers).probability, nan=0.0)
+        return _Answered(np.zeros((votes.text_count, answers.answer_count)), chosen), counted
     joined = votes.texts * votes.annotator_count + votes.annotators
     order = np.argsort(joined)
     rows = order[np.searchsorted(joined, answers.texts * votes.annotator_count + answers.annotators, sorter=order)]  # fmt: skip
-    judged.each[rows, number] = probability[answers.texts, answers.chosen]
-    judged.counted[rows, number] = shared[answers.texts]
+    chosen[rows] = answers.chosen
+    counted[rows] = (answers.counts().sum(axis=1) > 1)[answers.texts]
+    probability = np.nan_to_num(answer_consensus(answers).probability, nan=0.0)
+    return _Answered(np.cumsum(probability, axis=1), chosen), counted
+
+
+def _drawn(question: _Answered, votes: Votes, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Whether each row's answer is the one that is drawn for its text: bool (rows,). The fit itself is taken as it is."""
+    drawn = (rng.random(votes.text_count)[:, None] > question.cumulated[:, :-1]).sum(axis=1)
+    return np.asarray(question.chosen == drawn[votes.texts])
 
 
 def _plain(found: Right) -> list[dict[str, Any] | None]:

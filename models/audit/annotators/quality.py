@@ -8,6 +8,7 @@ so they are divided by their design effect (Kish 1965).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,23 @@ def right_by(each: Matrix, counted: Matrix, raters: NDArray[np.int64], rater_cou
     alone = (off**2).sum()
     effect = max(1.0, float((off.sum(axis=1) ** 2).sum() / alone)) if alone > 0 else 1.0
     return Right(right, overlaps, overlaps * known / effect)
+
+
+def imputed(found: Sequence[Right]) -> Right:
+    """One count out of several, each by another draw of what the truth may be (Rubin 1987).
+
+    Between draws shares vary for what is not known of the truth; that variance is added to each draw's own, and the information
+    is what would leave as much.
+    """
+    overlaps = found[0].overlaps
+    shares = np.stack([each.right for each in found]) / np.maximum(overlaps, 1)
+    information = np.mean([each.information for each in found], axis=0)
+    share = shares.mean(axis=0)
+    # One vote more of each kind: where no draw found an error, errors are still possible.
+    rounded = (share * information + 1) / (information + 2)
+    between = (1 + 1 / len(found)) * (shares.var(axis=0, ddof=1) if len(found) > 1 else 0.0)
+    left = 1 / (1 / np.maximum(information, 1e-9) + between / (rounded * (1 - rounded)))
+    return Right(share * overlaps, overlaps, np.where(information > 0, left, 0.0))
 
 
 def hierarchy(

@@ -139,13 +139,14 @@ def test_all_parts_run_and_find_what_was_put_in(data, tmp_path, capsys):
         assert cell["macro_f1"]["everything"] >= cell["macro_f1"]["nothing"] - 0.02
     full = next(c for c in found["annotators"]["cells"] if c["overlap"] == 1.0 and c["connected"])
     assert full["methods"]["remand consensus"]["accuracy"] > 0.9
+    assert all(0.5 <= cell["truth known"][0] <= 1 for cell in found["intervals"]["cells"])
     assert "whole, without annotators" in found["scoring"]["seconds"]
     assert "peer disagreement" in capsys.readouterr().out
 
 
 def test_every_option_has_a_default():
     options = parser().parse_args([])
-    assert options.parts == ["peers", "injected", "annotators", "scoring"]
+    assert options.parts == ["peers", "injected", "annotators", "intervals", "scoring"]
     assert not options.final
 
 
