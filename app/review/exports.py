@@ -117,6 +117,7 @@ def _blocks(rows: Iterator[Any]) -> Iterator[list[Any]]:
 
 
 def _row(row: Any, ranking_id: str, reader: str) -> dict[str, Any]:
+    """One line. Why a cell is in the queue is told once it is decided: a decoy that is known to be one is none any more."""
     return {
         "id": numbered("dis", row.id),
         "ranking_id": ranking_id,
@@ -129,7 +130,7 @@ def _row(row: Any, ranking_id: str, reader: str) -> dict[str, Any]:
         "probability": row.probability,
         "suspicion": row.suspicion,
         "error_probability": row.error_probability,
-        "reason": row.reason,
+        "reason": row.reason if row.settled or row.reason == "finding" else None,
         "state": state_of(row.settled, row.claimed_by, reader),
         "review_value": row.review_value,
         "reviewer": row.reviewer,

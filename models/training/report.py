@@ -200,8 +200,10 @@ def _sentence(found: Sequence[Comparison]) -> str:
     else:
         low, high = best.interval
         within = f"95 % interval {low:+.3f} to {high:+.3f}{'' if low > 0 or high < 0 else ': within chance'}"
+    level = round(best.model_macro_f1, 3) == round(best.baseline_macro_f1, 3)
+    place = "level with" if level else "above" if best.beaten else "not above"
     return (
-        f"Held-out macro-F1 {best.model_macro_f1:.3f}, {'above' if best.beaten else 'not above'} the "
+        f"Held-out macro-F1 {best.model_macro_f1:.3f}, {place} the "
         f"{TITLES[best.baseline]}'s {best.baseline_macro_f1:.3f} (difference {best.difference:+.3f}, {within})."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -246,6 +247,12 @@ def test_what_was_decoy_is_told_after_the_vote(client, relabelled, ranked):
         headers={"If-Match": shown.headers["ETag"]},
     )
     assert voted.json()["reason"] in {"flag", "decoy"}
+    exported = client.get(
+        f"/label-disagreements/export?corpus={CORPUS}&state=all&format=jsonl"
+    ).text.splitlines()
+    told = {row["id"]: row["reason"] for row in map(json.loads, exported)}
+    assert told.pop(first) == voted.json()["reason"]
+    assert set(told.values()) == {None}
 
 
 @pytest.mark.usefixtures("plain_score")

@@ -58,7 +58,9 @@ def test_one_baseline_above_is_enough_to_lose(labels, groups):
 
 def test_a_tie_does_not_beat(labels, groups):
     same = reading(labels, 0.1, 1)
-    assert not beats_baselines(labels, {"model": same, "tfidf": same}, groups)["beats_baselines"]
+    verdict = beats_baselines(labels, {"model": same, "tfidf": same}, groups)
+    assert not verdict["beats_baselines"]
+    assert "level with the TF-IDF baseline" in verdict["sentence"]
 
 
 def test_without_baselines_nothing_is_claimed(labels, groups):
