@@ -98,17 +98,17 @@ def said(answer: dict[str, Any]) -> Iterator[str]:
 
 
 def _stream(client: httpx.Client, body: dict[str, Any]) -> None:
-    kind = ""
+    from app.http.server_events import EventReader
+
+    reader = EventReader()
     with client.stream("POST", "/generate", json=body | {"stream": True}) as answer:
         if answer.status_code >= 400:
             answer.read()
             problem = answer.json()
             fail(f"{answer.status_code} {problem['title']} ({problem.get('field', '')})\n{problem['detail']}")
-        for line in answer.iter_lines():
-            if line.startswith("event: "):
-                kind = line[7:]
-            elif line.startswith("data: "):
-                _show(kind, json.loads(line[6:]))
+        for part in answer.iter_bytes():
+            for kind, data in reader.take(part):
+                _show(kind, data)
 
 
 def _show(kind: str, data: dict[str, Any]) -> None:

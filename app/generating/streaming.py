@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from app.http.problems import Unavailable
+from app.http.server_events import Event, events_of
 from app.settings import Settings
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -22,9 +22,6 @@ _CONNECT_SECONDS = 2.0
 _SILENCE_SECONDS = 120.0
 _turn = itertools.count()
 """Which worker is asked first: one after the other."""
-
-Event = tuple[str, dict[str, Any]]
-"""Kind (`piece`, `done`, `failed`) and data."""
 
 
 async def open_streams(
@@ -41,13 +38,14 @@ async def open_streams(
 
 
 async def events(answers: Mapping[str, httpx.Response]) -> AsyncIterator[tuple[str, Event]]:
-    """The events of several streams as they come, each with the name of its stream; a keep-alive has an empty name."""
+    """The events of several streams as they come, each (`piece`, `done`, `failed`) with the name of its stream; a keep-alive has an empty name."""
     heard: asyncio.Queue[tuple[str, Event] | None] = asyncio.Queue()
 
     async def listen(name: str, answer: httpx.Response) -> None:
         try:
-            async for event in _events(answer):
-                await heard.put((name, event))
+            async for event in events_of(answer):
+                if event[0]:
+                    await heard.put((name, event))
         except httpx.HTTPError:
             detail = "The inference worker broke off: ask again."
             await heard.put((name, ("failed", {"code": "worker-lost", "detail": detail})))
@@ -108,12 +106,3 @@ async def _open(
             slug="no-inference-worker",
         )
     return answer
-
-
-async def _events(answer: httpx.Response) -> AsyncIterator[Event]:
-    kind = ""
-    async for line in answer.aiter_lines():
-        if line.startswith("event: "):
-            kind = line[7:]
-        elif line.startswith("data: "):
-            yield kind, json.loads(line[6:])

@@ -10,14 +10,13 @@ import httpx
 import orjson
 
 from app.http.problems import Unavailable
+from app.http.server_events import Event, events_of
 from app.inference.answers import refusal
 from app.settings import get_settings
 
 _SILENT_SECONDS = 60.0
 """A worker gives a sign of life every ten seconds."""
 _CONNECT_SECONDS = 2.0
-
-Event = tuple[str, dict[str, Any]]
 
 
 async def abstract_events(
@@ -52,8 +51,8 @@ async def abstract_events(
                 if not answer.is_success:
                     await answer.aread()
                     raise refusal(answer, field)
-                async for event in _events(answer):
-                    yield event
+                async for kind, data in events_of(answer):
+                    yield kind or "alive", data
             except httpx.TransportError as error:
                 raise Unavailable(
                     "The inference worker broke off while the summary was being written: try again.",
@@ -66,14 +65,3 @@ async def abstract_events(
         "No inference worker answers: the operator starts one with `python -m workers.inference`, or looks at its log.",
         slug="no-inference-worker",
     )
-
-
-async def _events(answer: httpx.Response) -> AsyncIterator[Event]:
-    kind = ""
-    async for line in answer.aiter_lines():
-        if line.startswith("event: "):
-            kind = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            yield kind, orjson.loads(line.removeprefix("data: "))
-        elif line.startswith(":"):
-            yield "alive", {}
