@@ -94,6 +94,11 @@ class Generations:
         return len(self._tickets)
 
     @property
+    def queued_tokens(self) -> int:
+        """Tokens to read and to write that room is kept for."""
+        return sum(self._tokens)
+
+    @property
     def tokens_per_second(self) -> float:
         """Tokens read and written a second, smoothed."""
         return self._speed

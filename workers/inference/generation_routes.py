@@ -61,8 +61,9 @@ class GenerationRoutes:
             raise
         ticket = Ticket(sequences, tokens, asked.bulk)
         if asked.stream:
+            pieces, writing = self._begun(request, writer, ticket)
             return StreamingResponse(
-                self._events(request, writer, ticket), media_type="text/event-stream",
+                self._events(writer, ticket, pieces, writing), media_type="text/event-stream",
                 headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
             )  # fmt: skip
         await self._written(request, writer, ticket)
@@ -143,17 +144,37 @@ class GenerationRoutes:
             ticket.drop()
             generations.release(ticket.tokens, bulk=ticket.bulk)
 
-    async def _events(self, request: Request, writer: LoadedWriter, ticket: Ticket) -> AsyncIterator[bytes]:
-        """Pieces, then `done` or `failed`."""
+    def _begun(
+        self, request: Request, writer: LoadedWriter, ticket: Ticket
+    ) -> tuple[asyncio.Queue[str | None], asyncio.Task[None]]:
+        """The pieces of a text, None after the last, and the waiting for its end.
+
+        It begins before the answer does: a caller who goes in between never asks for the answer's first piece.
+        """
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
 
         def told(text: str) -> None:
             loop.call_soon_threadsafe(pieces.put_nowait, text)
 
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                task.exception()  # heard, should nobody ask for it
+            pieces.put_nowait(None)
+
         ticket.piece = told
-        writing = asyncio.ensure_future(self._written(request, writer, ticket))
-        writing.add_done_callback(lambda _: pieces.put_nowait(None))
+        writing = asyncio.create_task(self._written(request, writer, ticket))
+        writing.add_done_callback(ended)
+        return pieces, writing
+
+    async def _events(
+        self,
+        writer: LoadedWriter,
+        ticket: Ticket,
+        pieces: asyncio.Queue[str | None],
+        writing: asyncio.Task[None],
+    ) -> AsyncIterator[bytes]:
+        """Pieces, then `done` or `failed`."""
         try:
             while (piece := await pieces.get()) is not None:
                 yield _event("piece", {"text": piece})

@@ -74,6 +74,7 @@ class RunningBatch:
         self._rows: list[_Row | None] = []
         """By slot; None where a sequence has ended, until the next step."""
         self._waiting: tuple[deque[Sequence], deque[Sequence]] = (deque(), deque())
+        self._ours: dict[int, Sequence] = {}  # by identity, all that were added and not given back
 
     @property
     def bytes(self) -> int:
@@ -92,6 +93,7 @@ class RunningBatch:
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence: people who wait go first."""
         self._waiting[sequence.bulk].append(sequence)
+        self._ours[id(sequence)] = sequence
 
     @torch.inference_mode()
     def advance(self, seconds: float = 0.0) -> list[Sequence]:
@@ -100,7 +102,18 @@ class RunningBatch:
         Returns:
             Sequences that are done, failed or no longer wanted.
         """
-        until = time.perf_counter() + seconds
+        ended = self._advanced(time.perf_counter() + seconds)
+        for sequence in ended:
+            del self._ours[id(sequence)]
+        return ended
+
+    def abandon(self) -> list[Sequence]:
+        """Give up everything: whatever runs or waits, or was on its way when `advance` failed."""
+        left = list(self._ours.values())
+        self._rows, self._waiting, self._ours = [], (deque(), deque()), {}
+        return left
+
+    def _advanced(self, until: float) -> list[Sequence]:
         ended = self._forgotten()
         while not ended:
             ended += self._take_in()
@@ -110,15 +123,6 @@ class RunningBatch:
             if time.perf_counter() >= until:
                 break
         return ended
-
-    def abandon(self) -> list[Sequence]:
-        """Give up everything: whatever runs or waits."""
-        found = {id(row.sequence): row.sequence for row in self._live}
-        left = [*found.values(), *self._waiting[0], *self._waiting[1]]
-        self._rows.clear()
-        for waiting in self._waiting:
-            waiting.clear()
-        return left
 
     def _forgotten(self) -> list[Sequence]:
         """Take out sequences that nobody wants any more."""

@@ -12,6 +12,8 @@ from random import Random
 import torch
 from torch import Tensor
 
+COLDEST = 1e-4
+"""Temperature below which the most probable token is taken: the others' share is nothing, and logits divided by less overflow."""
 _CANDIDATES = 1024
 """Most probable tokens among which top-p is looked for first: sorting a whole vocabulary costs more than all the rest."""
 
@@ -35,7 +37,7 @@ class Choice:
     @property
     def greedy(self) -> bool:
         """Whether nothing is drawn."""
-        return self.temperature == 0
+        return self.temperature < COLDEST
 
 
 @dataclass(slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ import torch
 
 from models.adapters.folder import AdapterInvalidError
 from models.generative.decode.batch import Limits, RunningBatch
-from models.generative.decode.choice import Choice
+from models.generative.decode.causal import CausalSlots
+from models.generative.decode.choice import Choice, Chooser, choose
 from models.generative.decode.load import Writer, adapted, load_writer
 from models.generative.decode.low_rank import read_low_rank
 from models.generative.decode.sequence import Sequence
@@ -239,3 +241,53 @@ def test_an_answer_that_is_no_number_fails_its_own_text_alone(writers: dict[str,
     assert ids[1].failure is not None
     assert ids[1].failure.code == "not-a-number"
     assert [one.tokens for one in (ids[0], *ids[2:])] == [run_alone(writer, healthy, 5)] * 3
+
+
+def test_a_long_text_after_many_short_ones_takes_no_more_memory_than_it_needs(
+    writers: dict[str, Writer],
+) -> None:
+    writer = writers["llama"]
+    short, long = (
+        writer.model.cache_bytes(64, 64),
+        writer.model.cache_bytes(len(writer.wording.ids(PROMPTS[0])), 40),
+    )
+    room = 8.0 * short
+    batch = RunningBatch(writer.model, Limits(8, 1000), lambda: room)
+    for prompt in PROMPTS[:8]:
+        batch.add(sequence(writer, prompt, 3, Choice(min_tokens=3)))
+    batch.advance()
+    batch.room = lambda: 1.0 * long  # other models' texts have come, and there is room for one
+    batch.add(last := sequence(writer, PROMPTS[0], 40))
+    while not batch.idle:
+        batch.advance()
+    assert batch.bytes <= 2 * long
+    assert last.tokens == run_alone(writer, PROMPTS[0], 40)
+
+
+def test_giving_up_gives_back_every_text_also_those_being_taken_in(
+    writers: dict[str, Writer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = writers["llama"]
+    batch = RunningBatch(writer.model, Limits(8, 1000))
+    asked = [sequence(writer, prompt, 5) for prompt in PROMPTS[:3]]
+    reserve = CausalSlots.reserve
+
+    def full(self: CausalSlots, slots: int, prompt: int, most: int) -> None:
+        if slots > 1:
+            raise MemoryError
+        reserve(self, 1, prompt, most)
+
+    monkeypatch.setattr(CausalSlots, "reserve", full)
+    for one in asked:
+        batch.add(one)
+    with pytest.raises(MemoryError):
+        batch.advance()
+    assert {id(one) for one in batch.abandon()} == {id(one) for one in asked}
+    assert batch.idle
+
+
+def test_a_temperature_near_nothing_takes_the_most_probable_token() -> None:
+    logits = torch.tensor([[1.0, 90.0, 3.0, 80.0]])
+    for temperature in (1e-45, 1e-38, 1e-6):
+        chooser = Chooser(Choice(temperature=temperature), (), Random(3), [])
+        assert choose(logits.clone(), [chooser], [0]) == [1]
