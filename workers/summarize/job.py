@@ -28,6 +28,8 @@ T = TypeVar("T")
 CHUNK_TEXTS = 16
 CHUNK_CHARACTERS = 200_000
 """A chunk is what a kill costs, and what is in memory twice."""
+OF_THE_TEXT = frozenset({"prompt-too-long", "no-room"})
+"""Refusals of inference workers that say something of one text alone."""
 _LOOK_SECONDS = 0.25
 
 
@@ -122,6 +124,10 @@ async def _row(run: Run, models: Models, content: str) -> dict[str, Any]:
         return kept | {"error": {"code": refusal.code, "detail": str(refusal)}}
     except SummaryRefusedError as refusal:
         return {"error": {"code": refusal.code, "detail": str(refusal)}}
+    except JobFailed as refusal:
+        if refusal.code not in OF_THE_TEXT:
+            raise
+        return {"error": {"code": refusal.code, "detail": refusal.detail}}
 
 
 def stored(summary: Summary) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class SummaryRun(Base):
     """The request: length, style, strategy, decoding, floor, models by name."""
     model: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """Of an abstractive run: name, sha256 and family of the base model, digest of the adapter's manifest, as the worker that wrote said."""
-    text_version_ids: Mapped[Any] = mapped_column(ARRAY(BigInteger))
+    text_version_ids: Mapped[Any] = mapped_column(ARRAY(BigInteger), deferred=True)
+    """As many as the corpus has texts: read when it is asked for, not with every chunk and every list of runs."""
     text_count: Mapped[int]
     watermark: Mapped[int] = mapped_column(server_default="0")
     """Texts done; written with each chunk in one transaction."""

@@ -7,11 +7,12 @@ import io
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from app.db.session import reading, writing
 from app.db.tables import Adapter, Summary, SummaryRun
 from app.jobs.queries import create_job
+from app.summaries.queries import list_summary_runs
 from tests.integration.review_corpus import add_version
 from tests.writing import WordModel
 from workers.stopping import StopFlag
@@ -104,6 +105,25 @@ def test_a_stopped_job_goes_on_after_its_watermark_and_does_no_text_twice(client
     with reading() as session:
         assert session.query(Summary).count() == 40
         assert session.query(SummaryRun).count() == 1
+
+
+def test_a_text_that_the_model_cannot_take_has_a_reason_and_stops_no_other(client, world, summarized):
+    refusal = {
+        "code": "prompt-too-long",
+        "detail": "prompt 0 has 130 tokens, the model reads 120: shorten it",
+    }
+    world.worker.refuses = (422, refusal)
+    job = summarized(method="abstractive", adapter=world.adapter_id)
+    assert (job.state, job.result["without_summary"]) == ("succeeded", 40)
+    assert {item["error"]["code"] for item in listed(client, without=True)["items"]} == {"prompt-too-long"}
+
+
+def test_lists_of_runs_leave_the_frozen_list_of_texts_where_it_is(client, world, summarized):
+    summarized(method="lead")
+    with reading() as session:
+        (run,) = list_summary_runs(session, world.built.corpus_id, None, 10)
+        assert "text_version_ids" in inspect(run).unloaded  # as long as the corpus
+        assert len(run.text_version_ids) == 40
 
 
 def test_it_can_be_cancelled_and_paused_by_its_routes(client, world):
