@@ -54,7 +54,9 @@ class TextFailure:
 class Window:
     """A stretch of one text: the unit that batches are made of."""
 
-    request: Work
+    request: Work = field(
+        repr=False
+    )  # a traceback that shows a batch would show each request once per window
     text: int
     """Row of the text in its request."""
     place: int
@@ -74,12 +76,12 @@ class Work:
 
     runner: Runner
     lane: Lane
-    results: list[list[Any] | TextFailure]
+    results: list[list[Any] | TextFailure] = field(repr=False)
     remaining: int
     """Windows without a result."""
     tokens: int
     """Tokens in all windows."""
-    context: tuple[Any, ...] = ()
+    context: tuple[Any, ...] = field(default=(), repr=False)
     """What the runner needs to know about each text besides its tokens."""
     deadline: float | None = None
     """Of `time.monotonic`: windows that have not been taken up by then are not computed."""
