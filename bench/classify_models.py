@@ -187,7 +187,7 @@ def pipeline_arm(
     from transformers import PreTrainedTokenizerFast, TextClassificationPipeline
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # that it does not know the wrapped model is no news
+    logging.set_verbosity(50)  # it calls it an error that it does not know the wrapped model
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(encoder.tokenizer.to_str()), pad_token="[PAD]", model_max_length=MAX_TOKENS
     )  # fmt: skip
