@@ -64,7 +64,7 @@ def of_summaries(engine: Engine, corpus_id: str, adapter_id: str | None) -> str:
         "rouge": {"package": "rouge-score 0.1.2", "stemming": True, "score": "F1"},
         "bertscore": {"encoder": "minilm", "sha256": "0" * 64, "dtype": "float32", "layer": 5, "layers": 6, "idf": False,
                       "rescaling": False, "score": "F1", "texts_cut": 0},
-    }, _samples(items(), written), _sentence(found, arms, ROWS), 12.0)  # fmt: skip
+    }, _samples(items(), written), _sentence(found, arms, items()), 12.0)  # fmt: skip
     return _stored(engine, corpus_id, adapter_id, "summarize", arms, found, told)
 
 

@@ -9,6 +9,7 @@ from app.db.session import WriteSession
 from app.db.tables import Adapter, Corpus
 from app.evaluations.generative_schemas import CausalEvaluation, SummaryEvaluation
 from app.evaluations.schemas import EvaluationBody
+from app.generating.rules import check_may_write
 from app.http.problems import Conflict, Invalid
 from app.settings import get_settings
 from app.training.base_models import check_base_model
@@ -99,6 +100,8 @@ def _check_fields(body: EvaluationBody, corpus: Corpus, adapter: Adapter | None,
             field="/adapter",
             slug="nothing-named",
         )
+    if task == "causal" and adapter is not None and adapter.corpus_id is not None:
+        check_may_write(corpus.name, sensitive=corpus.sensitive)  # the report shows how it goes on
     _check_models(body, task)
 
 

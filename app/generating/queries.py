@@ -7,6 +7,7 @@ from typing import Any
 
 from app.db.session import AnySession
 from app.db.tables import Adapter, Corpus
+from app.generating.rules import check_may_write
 from app.http.problems import Conflict, NotFound
 from app.http.security import Principal, check_scope
 
@@ -48,13 +49,8 @@ def writing_adapter(session: AnySession, caller: Principal, adapter: str) -> Wri
             slug="wrong-task",
         )
     corpus = session.get(Corpus, row.corpus_id) if row.corpus_id else None
-    if corpus is not None and corpus.sensitive:
-        raise Conflict(
-            f"The corpus {corpus.name!r} is marked sensitive, and a causal adapter can repeat what it was trained on word for "
-            "word: it does not write any more.",
-            field="/adapter",
-            slug="corpus-sensitive",
-        )
+    if corpus is not None:
+        check_may_write(corpus.name, sensitive=corpus.sensitive)
     manifest: dict[str, Any] = row.manifest
     block = int(manifest.get("reading", {}).get("block_tokens") or 2048)
     return Writes(row.id, row.name, row.corpus_id, row.base_model, row.digest, row.blob_digest, block)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.generating.schemas import GenerateBody
-from app.http.problems import Invalid, TooLarge
+from app.http.problems import Conflict, Invalid, TooLarge
 from app.inference.rules import Limits, check_text
 
-_KEPT = "\t\n\r\f"
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+"""Unicode's control characters (Cc) but tab, line feed, form feed and carriage return."""
 _SHOWN = 5
 
 
@@ -92,9 +93,20 @@ def check_model(adapter: str | None, base_model: str | None) -> None:
         )
 
 
+def check_may_write(corpus: str, *, sensitive: bool) -> None:
+    """Raise Conflict where a causal adapter's corpus has been marked as sensitive."""
+    if sensitive:
+        raise Conflict(
+            f"The corpus {corpus!r} is marked sensitive, and a causal adapter can repeat what it was trained on word for "
+            "word: it does not write any more.",
+            field="/adapter",
+            slug="corpus-sensitive",
+        )
+
+
 def plain(prompt: str) -> str:
     """A prompt without control characters; line ends, tabs and form feeds stay."""
-    return "".join(character for character in prompt if not _control(character))
+    return _CONTROL.sub("", prompt)
 
 
 def asked_of_worker(body: GenerateBody, prompts: Sequence[str], seed: int) -> dict[str, Any]:
@@ -129,12 +141,8 @@ def generate_warnings(body: GenerateBody, prompts: Sequence[str], field: str) ->
 def text_warnings(texts: Sequence[str], field: str) -> Iterator[str]:
     """What was left out of texts."""
     for place, text in enumerate(texts):
-        dropped = [character for character in text if _control(character)]
+        dropped = _CONTROL.findall(text)
         if dropped:
             codes = ", ".join(f"U+{ord(code):04X}" for code in list(dict.fromkeys(dropped))[:_SHOWN])
             plural = "characters were" if len(dropped) > 1 else "character was"
             yield f"{len(dropped):,} control {plural} left out of {place_of(field, place)}: {codes}."
-
-
-def _control(character: str) -> bool:
-    return unicodedata.category(character) == "Cc" and character not in _KEPT

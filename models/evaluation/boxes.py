@@ -25,7 +25,8 @@ def box(values: NDArray[np.float64]) -> dict[str, Any] | None:
     reach = REACH * (third - first)
     # Rounding in the quartiles must not push the extremes of a narrow box out of it.
     within = known[(known >= min(first, first - reach)) & (known <= max(third, third + reach))]
-    low, high = (within[0], within[-1]) if len(within) else (first, third)
+    # Between the values of a small sample a quartile may lie beyond the last one within reach: no whisker then.
+    low, high = (min(within[0], first), max(within[-1], third)) if len(within) else (first, third)
     outside = known[(known < low) | (known > high)]
     kept = outside[np.unique(np.linspace(0, len(outside) - 1, min(len(outside), MOST_OUTLIERS)).astype(int))]
     return {

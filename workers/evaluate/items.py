@@ -47,6 +47,12 @@ class Items:
         """Documents."""
         return len(self.keys)
 
+    @property
+    def unseen_words(self) -> str:
+        """How sentences say that the adapter has not seen them: as a finding, or as somebody's word."""
+        vouched = "that it has not seen, on the word of whoever asked"
+        return vouched if self.held_out["vouched"] else "that it has not seen"
+
 
 def items_of(context: JobContext, folder: Path | None) -> Items:
     """The documents of a job: chosen by its first attempt, read from the work folder by later ones.
@@ -78,6 +84,8 @@ def _freeze(context: JobContext, folder: Path | None, kept: Path) -> None:
     rows = {"key": [], "group": [], "content": [], "summary": []}  # type: dict[str, list[str | None]]
     for place, source in enumerate(_sources(context)):
         if place in chosen:
+            if content_digest(source.content) != chosen[place]:
+                raise RuntimeError("the documents changed while they were drawn: they are drawn anew")
             rows["key"].append(source.key)
             rows["group"].append(source.group if source.group is not None else f"\x00{source.key}")
             rows["content"].append(source.content)
@@ -105,10 +113,10 @@ def _seen(folder: Path | None, *, vouched: bool) -> Seen | None:
     )
 
 
-def _chosen(context: JobContext, seen: Seen | None) -> tuple[set[int], dict[str, Any]]:
-    """Places of the documents that are evaluated, and what is told of the others."""
+def _chosen(context: JobContext, seen: Seen | None) -> tuple[dict[int, str], dict[str, Any]]:
+    """Places and content digests of the documents that are evaluated, and what is told of the others."""
     params, settings = context.params, context.params["settings"]
-    free: list[tuple[str, int]] = []
+    free: list[tuple[str, int, str]] = []
     left: list[str] = []
     total = repeated = 0
     known: set[str] = set()
@@ -123,7 +131,7 @@ def _chosen(context: JobContext, seen: Seen | None) -> tuple[set[int], dict[str,
             elif digest in known:
                 repeated += 1
             else:
-                free.append((source.key, total))
+                free.append((source.key, total, digest))
             known.add(digest)
             total += 1
         context.progress(stage="checking what the adapter has seen", done=total)
@@ -132,7 +140,7 @@ def _chosen(context: JobContext, seen: Seen | None) -> tuple[set[int], dict[str,
     if settings["items"] != "all":
         free = sorted(free, key=lambda item: seeded_rank(item[0], params["seed"]))[: settings["items"]]
     told = {"of": total, "seen": len(left), "seen_ids": left[:_IDS_NAMED], "repeated": repeated}
-    return {place for _, place in free}, told
+    return {place: digest for _, place, digest in free}, told
 
 
 def _nothing(total: int, left: int) -> str:

@@ -34,8 +34,12 @@ def run_perplexities(context: JobContext) -> None:
         samples = _samples(context, workers, subject, items)
     names = list(read)
     losses = {name: (nats / np.maximum(tokens, 1))[:, None] for name, (nats, tokens) in read.items()}
-    if not any(np.isfinite(values).any() for values in losses.values()):
-        raise JobFailed("no-documents", "No document has two tokens: there is nothing to predict.")
+    read_by_all = np.logical_and.reduce([np.isfinite(values[:, 0]) for values in losses.values()])
+    if not read_by_all.any():
+        raise JobFailed(
+            "no-documents",
+            "No document of two tokens or more was read by every model: there is nothing to compare.",
+        )
     pairs = [(TUNED, "base")] if len(names) == 2 else []
     found = compared(losses, DOCUMENT_MEASURES, items.groups, pairs, context.params["seed"])
     told = _perplexities(read, items.groups, context.params["seed"])
@@ -52,7 +56,7 @@ def run_perplexities(context: JobContext) -> None:
             "bootstrap": {"by": "group", "interval": "percentile, 95 %"},
         },
         samples=samples,
-        sentence=_sentence(told, len(items)),
+        sentence=_sentence(told, items),
         seconds=time.monotonic() - began,
     )  # fmt: skip
     store(context, subject, items, arms, found, report)
@@ -153,16 +157,16 @@ def _arm(subject: Subject, name: str, nats: NDArray[np.float64], tokens: NDArray
     return Arm(name, title_of(subject, name), "model", counts, [None] * len(nats), numbers)
 
 
-def _sentence(told: dict[str, Any], items: int) -> str:
+def _sentence(told: dict[str, Any], items: Items) -> str:
     arms = {name: f"{one['perplexity']:.2f}" for name, one in told["arms"].items()}
     if told["change"] is None:
-        return f"Perplexity of {items:,} documents: {next(iter(arms.values()))}."
+        return f"Perplexity of {len(items):,} documents: {next(iter(arms.values()))}."
     change = told["change"]
     within = ""
     if change["interval"] is not None:
         low, high = change["interval"]
         within = f" (95 % interval {low:.3f} to {high:.3f}, by group)"
     return (
-        f"Perplexity of {items:,} documents that it has not seen: {arms[TUNED]} with the adapter, {arms['base']} with its base model; "
+        f"Perplexity of {len(items):,} documents {items.unseen_words}: {arms[TUNED]} with the adapter, {arms['base']} with its base model; "
         f"ratio {change['ratio']:.3f}{within}."
     )

@@ -90,7 +90,7 @@ def run_summaries(context: JobContext) -> None:
         measures=SUMMARY_MEASURES,
         settings=_settings(context, subject, encoder, cut, max(one.cut for one in scored.values())),
         samples=_samples(items, written),
-        sentence=_sentence(found, arms, len(items)),
+        sentence=_sentence(found, arms, items),
         seconds=time.monotonic() - began,
     )
     store(context, subject, items, arms, found, told)
@@ -238,10 +238,10 @@ def _samples(items: Items, written: dict[str, list[str]]) -> list[dict[str, Any]
     ]
 
 
-def _sentence(found: dict[str, Any], arms: Sequence[Arm], items: int) -> str:
+def _sentence(found: dict[str, Any], arms: Sequence[Arm], items: Items) -> str:
     """The result in words, with Lead beside it and what is uncertain."""
     means = {name: one["measures"]["rougeLsum"]["mean"] for name, one in found["arms"].items()}
-    start = f"On {items:,} texts that it has not seen" if arms[0].name == TUNED else f"On {items:,} texts"
+    start = f"On {len(items):,} texts" + (f" {items.unseen_words}" if arms[0].name == TUNED else "")
     shown = ", ".join(f"{_percent(means[arm.name])} {_with(arm)}" for arm in arms if arm.name in means)
     parts = [f"{start}, ROUGE-Lsum in percent: {shown}."]
     main = arms[0].name if arms[0].kind == "model" else None

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from app.db.session import reading, writing
-from app.db.tables import Adapter
+from app.db.tables import Adapter, Corpus
 from app.jobs import leases
 from app.jobs.queries import get_job
 from app.settings import get_settings
@@ -187,6 +187,9 @@ def test_an_adapter_that_does_not_say_what_it_has_seen(world: World, worker: Wor
         adapter=adapter, summarize=asked | {"vouched": True}, untrained=False
     )
     assert (report["held_out"]["known"], report["held_out"]["vouched"]) == (False, True)
+    assert (
+        "6 texts that it has not seen, on the word of whoever asked, ROUGE" in report["verdict"]["sentence"]
+    )
     assert [arm["name"] for arm in report["arms"]][:2] == ["tuned", "lead"]
     assert (
         "is the word of whoever asked"
@@ -255,6 +258,13 @@ def test_perplexity_of_documents_and_how_both_go_on(world: World, worker: Worker
     page = world.client.get(f"/evaluations/{evaluation}/report", headers=HTML).text
     assert "Continuations side by side" in page
     assert "Ratio of perplexities" in page
+    assert "on the word of whoever asked" in report["verdict"]["sentence"]
+    with writing(world.engine) as session:
+        session.scalars(select(Corpus)).one().sensitive = True
+    again = world.client.post(
+        "/evaluations", json={"corpus": "judgments", "adapter": adapter, "causal": asked}
+    )
+    assert (again.status_code, again.json()["type"]) == (409, "urn:remand:problem:corpus-sensitive")
 
 
 def test_stopped_and_taken_up_it_asks_for_the_rest_alone(

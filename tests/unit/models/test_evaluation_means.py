@@ -85,3 +85,10 @@ def test_many_outliers_are_counted_and_thinned():
     assert found["beyond"] == 1000
     assert len(found["outliers"]) == MOST_OUTLIERS
     assert (found["outliers"][0], found["outliers"][-1]) == (1.0, 2.0)
+
+
+def test_a_whisker_never_ends_inside_its_box():
+    """0, 10, 10, 10: quartiles 7.5, 10, 10; 0 lies beyond 7.5 − 1.5 × 2.5, and the next value above the box's lower end."""
+    found = box(np.array([0.0, 10.0, 10.0, 10.0]))
+    assert found is not None
+    assert (found["low"], found["first"], found["high"], found["outliers"]) == (7.5, 7.5, 10.0, [0.0])
