@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     served = make_model(options.data, options.work, options.threads)
     texts = texts_of(options.data, options.texts, options.pool, options.seed)
     numbers: Numbers = {"machine": describe(), "options": _told(options), "arms": {}, "skipped": {}}
-    if {"api", "worker"} & set(options.arms):
+    if {"api", "worker"} & set(options.arms) or options.adapters or options.relabel:
         settings = {"REMAND_THREADS": str(options.threads), "REMAND_DEVICE": "cpu"}
         with running(**settings) as stack:
             for arm in ours(stack, served):
