@@ -25,7 +25,7 @@ import numpy as np
 from bench.machine import describe
 from bench.serve_extra import beside_relabel, import_copies, many_adapters
 from bench.serve_load import Plan
-from bench.serve_measure import Numbers, closed_table, generate, goodput_within, open_table
+from bench.serve_measure import Numbers, closed_table, generate, goodput_within, measured, open_table
 from bench.serve_model import Served, make_model, sequence_model, texts_of
 from bench.serve_peers import PEERS, Arm, asked, peer_server, version_of
 from bench.stack import Stack, running
@@ -72,15 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def ours(stack: Stack, served: Served) -> Iterator[Arm]:
     """The api, and its worker alone."""
     (adapter,) = import_copies(stack, served, 1)
-    digest = adapter.blob
+    digest, pids = adapter.blob, stack.processes()
     yield Arm(
         "api", f"{str(stack.client.base_url).rstrip('/')}/classify", lambda text: {"adapter": adapter.id, "text": text},
         lambda answer: [option["probability"] for option in answer["results"][0]["options"]],
         {"Authorization": f"Bearer {stack.key}"},
+        (pids["api"], pids["inference"], pids["postgres"]),
     )  # fmt: skip
     yield Arm(
         "worker", f"{stack.inference}/classify", lambda text: {"adapter": digest, "texts": [text]},
         lambda answer: answer["results"][0]["probabilities"], {"Authorization": f"Bearer {stack.inference_token}"},
+        (pids["inference"],),
     )  # fmt: skip
 
 
@@ -93,12 +95,13 @@ def measure(
     generate(load(concurrency=4, seconds=options.warm))
     closed = {}
     for under_way in options.concurrency:
-        closed[under_way] = generate(load(concurrency=under_way, seconds=options.seconds))
+        closed[under_way] = measured(load(concurrency=under_way, seconds=options.seconds), arm.pids)
         print(f"{arm.name}: {under_way} under way: {closed[under_way]['throughput']:.1f}/s", file=sys.stderr)
     capacity = max(row["throughput"] for row in closed.values())
     opened = {}
     for share in options.shares:
-        opened[share] = generate(load(rate=capacity * share / 100, seconds=options.open_seconds))
+        plan = load(rate=capacity * share / 100, seconds=options.open_seconds)
+        opened[share] = measured(plan, arm.pids)
         latency = opened[share]["latency"] or {"p50": 0, "p99": 0}
         print(f"{arm.name}: {share} %: p50 {latency['p50']:.1f} p99 {latency['p99']:.1f} ms", file=sys.stderr)
     numbers["arms"][arm.name] = {

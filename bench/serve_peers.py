@@ -107,8 +107,9 @@ def peer_server(peer: Peer, peers: Path, model: Path, threads: int, batch: int) 
         )  # fmt: skip
     try:
         arm = Arm(
-            peer.name, f"http://127.0.0.1:{port}{peer.path}", peer.body, peer.read, checked=peer.is_adapter
-        )
+            peer.name, f"http://127.0.0.1:{port}{peer.path}", peer.body, peer.read,
+            pids=(process.pid,), checked=peer.is_adapter,
+        )  # fmt: skip
         _wait(arm, process, log)
         yield arm
     finally:
