@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
 _SHOWN = ("rouge1", "rouge2", "rougeL", "rougeLsum", "bertscore", "numbers", "names", "supported")
 
 
@@ -15,7 +13,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def _summaries(found: dict[str, Any]) -> None:
-    """A line per model and method, in percent with intervals; then the sentence."""
+    """A line per model and method, in percent with intervals."""
     from rich.console import Console
     from rich.table import Table
 
@@ -27,11 +25,10 @@ def _summaries(found: dict[str, Any]) -> None:
         cells = [_percent(arm["measures"][key]) for key in _SHOWN]
         table.add_row(arm["title"], *cells, f"{arm['words']:.1f}")
     Console().print(table)
-    typer.echo(found["verdict"]["sentence"])
 
 
 def _perplexities(found: dict[str, Any]) -> None:
-    """A line per model; then the sentence."""
+    """A line per model."""
     from rich.console import Console
     from rich.table import Table
 
@@ -44,7 +41,6 @@ def _perplexities(found: dict[str, Any]) -> None:
             arm["title"], f"{told['perplexity']:.2f}", within, f"{told['documents']:,}", f"{told['tokens']:,}"
         )
     Console().print(table)
-    typer.echo(found["verdict"]["sentence"])
 
 
 def _percent(found: dict[str, Any]) -> str:

@@ -121,7 +121,7 @@ class WorkerPool:
                 return answer
         if answer is None:
             raise Unavailable(
-                "No inference worker answers: the operator starts one with `python -m workers.inference`, or looks at its log.",
+                "No inference worker answers. `remand up` starts one that died again: ask again in a minute. Elsewhere the operator starts one with `python -m workers.inference`; its log says why it ended.",
                 slug="no-inference-worker",
             )
         return answer

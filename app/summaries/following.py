@@ -62,6 +62,6 @@ async def abstract_events(
                 await answer.aclose()
             return
     raise Unavailable(
-        "No inference worker answers: the operator starts one with `python -m workers.inference`, or looks at its log.",
+        "No inference worker answers. `remand up` starts one that died again: ask again in a minute. Elsewhere the operator starts one with `python -m workers.inference`; its log says why it ended.",
         slug="no-inference-worker",
     )

@@ -38,7 +38,7 @@ def writer_of(session: AnySession, caller: Principal, body: SummaryWishes) -> Wr
     check_scope(caller, row.corpus_id)
     if row.task != "summarize":
         raise Conflict(
-            f"The adapter {row.id} is made to {row.task}, not to summarize: train one with task summarize (POST /train-jobs).",
+            f"The adapter {row.id} is of the task {row.task}, not summarize: GET /adapters lists others, POST /train-jobs with task summarize trains one.",
             field="/adapter",
             slug="wrong-task",
         )

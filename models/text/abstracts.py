@@ -108,6 +108,10 @@ def finish(made: Abstract, written: Written, wishes: Wishes) -> None:
     made.words = count_words(made.text)
     if not made.text:
         made.warnings.append("The model wrote nothing.")
+    if asked is not None and made.words > asked:
+        made.warnings.append(
+            f"The summary's first sentence has {made.words:,} words; {asked:,} were asked for."
+        )
     if asked is not None and asked >= made.words_in_text:
         made.warnings.append(
             f"The length asked for is not less than the text's own ({made.words_in_text:,} words)."

@@ -85,7 +85,9 @@ class GenerationRoutes:
         asked = texts_request(body_of(await request.body()))
         wording = await self._wording(asked.model)
         if wording.task != "causal":
-            raise WrongTaskError("perplexity is that of a causal model; this one summarizes")
+            raise WrongTaskError(
+                "Perplexity is measured of causal models, and this one summarizes: name a Llama or GPT-J model, or an adapter of one."
+            )
         documents = await self._in_tokenizer(lambda: [wording.document(text) for text in asked.texts])
         writer = await self._writers.writers.get(str(asked.model))
         gone = asyncio.ensure_future(_gone(request))

@@ -116,6 +116,12 @@ def test_a_length_in_words_becomes_tokens_and_is_kept():
     assert made("One two three. Four five six. Seven eight nine ten.", ratio=0.35).words == 3
 
 
+def test_a_first_sentence_longer_than_asked_is_kept_and_its_length_said():
+    found = made("One two three four five six. Seven.", max_words=4)
+    assert found.text == "One two three four five six."
+    assert "6 words; 4 were asked for" in found.warnings[-1]
+
+
 def test_a_length_beyond_the_text_is_said_and_one_beyond_the_model_refused():
     assert "not less than the text's own (3 words)" in made("One two three.", max_words=50).warnings[0]
     with pytest.raises(SummaryRefusedError) as refusal:
