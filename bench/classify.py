@@ -30,12 +30,15 @@ os.environ.setdefault(
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.classify_models import (
     MODELS,
     Matrix,
     Taken,
+    agreement,
     base_model,
+    labels_of,
     ours,
     ours_from_texts,
     pipeline_arm,
@@ -46,6 +49,7 @@ from bench.classify_models import (
     work_gflop,
 )
 from bench.machine import cpu_seconds, describe, matmul_gflops
+from models.encoder.int8 import int8_encoder
 from models.encoder.load import Encoder, compute_dtype, resolve_device
 from models.encoder.pace import CPU_BUDGETS, GPU_BUDGETS, chosen_batching
 from models.encoder.tokens import Windows
@@ -97,6 +101,9 @@ def compared(encoder: Encoder, name: str, distribution: str, options: argparse.N
     dtype = str(encoder.dtype).removeprefix("torch.")
     peaks = [_peak(dtype, encoder.device.type, options.threads)]
     arms, reference = _our_arms(encoder, windows, texts, options.rounds)
+    if encoder.device.type == "cpu" and encoder.dtype == torch.float32 and FAMILIES[encoder.family].flat:
+        labels = None if texts is None else labels_of(options.data, texts)
+        arms.append(_int8_arm(encoder, windows, labels, reference, options.rounds))
     if texts is not None and not options.no_pipeline and not FAMILIES[encoder.family].causal:
         plain = plain_model(encoder)
         for ordered in (False, True):
@@ -130,6 +137,19 @@ def _our_arms(
         run = _bound(ours_from_texts, encoder, texts, best["flat"], best["budget"])
         arms.append({"arm": f"{best['arm']}, tokenized", "from": "texts", **_best(run, rounds, reference)})
     return arms, reference
+
+
+def _int8_arm(
+    encoder: Encoder, windows: Windows, labels: NDArray[np.int8] | None, reference: Matrix, rounds: int
+) -> Arm:
+    """Ours in 8 bits, flat, with how often labels stay the same."""
+    low = int8_encoder(encoder)
+    run = _bound(ours, low, windows, True, CPU_BUDGETS[1])
+    arm = {"arm": f"ours int8 flat {CPU_BUDGETS[1]}", "from": "ids, int8", **_best(run, rounds, reference)}
+    means = run().means
+    if labels is not None and means is not None:
+        arm["labels"] = agreement(reference, means, labels)
+    return arm
 
 
 def _bound(function: Callable[..., Taken], *given: Any) -> Callable[[], Taken]:
@@ -240,6 +260,7 @@ def as_table(found: dict[str, Any]) -> str:
     best = {
         kind: min(arm[key] for arm in mine if arm["from"] == kind) for kind in {arm["from"] for arm in mine}
     }
+    best["ids, int8"] = best["ids"]
     lines = [
         f"\n{found['model']}, {found['dtype']}, {found['lengths']}: {found['texts']} texts, {found['tokens']} tokens, {cores} threads, matmul peak {peak:.0f} GFLOP/s{' per processor second' if alone else ''}",
         f"{'arm':38}{'texts/s':>10}{'tokens/s':>10}{'wall s':>9}{'cpu s':>9}{'% of peak':>11}{'ours is ×':>11}{'off':>10}",
@@ -255,6 +276,11 @@ def as_table(found: dict[str, Any]) -> str:
             f"{arm['arm']:38}{found['texts'] / seconds:10.1f}{found['tokens'] / seconds:10.0f}{arm['seconds']:9.2f}"
             f"{arm['cpu_seconds']:9.2f}{share:11.0f}{seconds / best[arm['from']]:11.2f}{off:>10}"
         )
+        if "labels" in arm:
+            same = arm["labels"]
+            lines.append(
+                f"    same labels {100 * same['same_labels']:.2f} %, probabilities off by {same['probability_off_99']:.3f} at most in 99 %, {same['probability_off_most']:.3f} in all"
+            )
     return "\n".join(lines)
 
 

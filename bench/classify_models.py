@@ -87,6 +87,39 @@ _CONFIGS: dict[str, Callable[[], Any]] = {
 MODELS = ("minilm", *_CONFIGS)
 
 
+def labels_of(data: Path, texts: Sequence[str]) -> NDArray[np.int8] | None:
+    """int8 (texts, options): what experts marked in paragraphs of ECHR; None where the texts are none of them."""
+    path = data / "echr_arguments" / "paragraphs.csv"
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        marked = {
+            row["text"]: [int(value) for value in list(row.values())[4:]] for row in csv.DictReader(file)
+        }
+    found = [marked.get(text) for text in texts]
+    return None if None in found else np.array(found, dtype=np.int8)
+
+
+def agreement(exact: Matrix, other: Matrix, labels: NDArray[np.int8]) -> dict[str, float]:
+    """Whether decisions stay the same: linear heads fitted on one half of the texts' exact means, used on the other half.
+
+    Args:
+        exact, other: float32 (texts, hidden), means over tokens.
+        labels: int8 (texts, options).
+    """
+    from models.training.linear import fit_linear
+
+    half = len(exact) // 2
+    head = fit_linear(exact[:half], labels[:half], 5.0)
+    right, wrong = head.logits(exact[half:]), head.logits(other[half:])
+    off = np.abs(1 / (1 + np.exp(-right)) - 1 / (1 + np.exp(-wrong)))
+    return {
+        "same_labels": float(((right > 0) == (wrong > 0)).mean()),
+        "probability_off_99": float(np.quantile(off, 0.99)),
+        "probability_off_most": float(off.max()),
+    }
+
+
 def texts_of(distribution: str, data: Path, count: int) -> list[str] | None:
     """Texts of a distribution; None where its file is not at hand.
 

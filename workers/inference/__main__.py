@@ -51,15 +51,16 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
     """The parts of a worker, not yet started."""
     queue = LaneQueue(settings.queue_tokens)
 
-    def load(name: str, quantization: Quantization | None) -> Encoder:
+    def load(name: str, quantization: Quantization | None, exact: bool) -> Encoder:
         folder = locate(name, catalog_settings(settings))
-        return load_encoder(folder, settings.device, quantization=quantization)
+        dtype = torch.float32 if exact else None
+        return load_encoder(folder, settings.device, dtype, quantization)
 
     def measure(encoder: Encoder) -> Batching:
         torch.set_num_threads(settings.threads or os.cpu_count() or 1)  # as the engine's thread has them
         return chosen_batching(encoder, settings.inference_forward, settings.batch_tokens)
 
-    bases = Bases(load, measure)
+    bases = Bases(load, measure, settings.inference_precision == "int8")
     loader = ThreadPoolExecutor(LOADERS, thread_name_prefix="loader")
     blobs, cache = BlobStore(settings.blob_root), Path(settings.work_root) / "adapters"
 
@@ -67,8 +68,8 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
         return load_reader(digest, blobs, cache, bases)
 
     def base(name: str) -> Reader:
-        encoder, batching = bases.get(name)
-        return BaseReader(name, encoder, batching=batching)
+        found = bases.get(name)
+        return BaseReader(name, found.encoder, batching=found.batching, low=found.low)
 
     adapters: Residents[Reader] = Residents(adapter, settings.adapter_memory_mib << 20, loader)
     metrics = Metrics(

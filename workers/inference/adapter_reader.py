@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from torch import nn
 
 from models.adapters.load import FINAL, LoadedAdapter
 from models.adapters.member import Member, given_contexts
 from models.adapters.wide import wide_logits
 from models.data.context import Contexts
+from models.encoder.int8 import int8_bytes, with_int8
+from models.encoder.load import Encoder
 from models.encoder.pace import Batching
 from models.encoder.tuning import own_bytes
 from workers.inference.base_reader import embeddings_of, token_windows
 from workers.inference.encoder_batch import Branch, branch_sums
 from workers.inference.pooling import TextContext, WindowSums, member_text, pooled_probabilities
 from workers.inference.reading import Answer, Plan, Prepared, Results
+from workers.inference.rescoring import BOUNDS, doubtful, is_exact, precision_of, thresholds_of
 from workers.inference.wire import Pool
 from workers.inference.work import TextFailure, Window
 
 _PLAIN = ""
 """Name of the branch of the base model's own layers, which no member has."""
 _TERM_BYTES = 120
+EXACT = ":fp32"
+"""After the digest of an adapter that is wanted in fp32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +48,8 @@ class AdapterReader:
     """Whether the final model reads texts less well without."""
     batching: Batching | None = None
     """How its windows are put into batches."""
+    fast: LoadedAdapter | None = None
+    """The same with its linears in 8 bits, which then reads; explanations and what hangs on rounding take `adapter`."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -85,9 +93,8 @@ class AdapterReader:
             for name in (*context.members, *((_PLAIN,) if context.embedding else ())):
                 readers.setdefault(name, []).append(place)
         flat = None if self.batching is None else self.batching.flat
-        sums = branch_sums(
-            self.adapter.encoder, windows, self.adapter.depth, self._branches(readers), readers, flat
-        )
+        adapter = self.fast or self.adapter
+        sums = branch_sums(adapter.encoder, windows, adapter.depth, self._branches(readers), readers, flat)
         by_window: list[dict[str, NDArray[np.float32]]] = [{} for _ in windows]
         for name, places in readers.items():
             for place, row in zip(places, sums[name], strict=True):
@@ -116,6 +123,23 @@ class AdapterReader:
         beside = np.array([context.beside for context in prepared.context], dtype=np.bool_)
         return Answer(failures, probabilities, deciding, embeddings, beside & self.reads_context)
 
+    def doubtful(self, answer: Answer) -> NDArray[np.int64]:
+        """Texts whose decisions hang on the precision that they were read in: int64 (rows)."""
+        if answer.probabilities is None or (self.fast is None and is_exact(self.adapter)):
+            return np.zeros(0, dtype=np.int64)
+        bound = BOUNDS.get(precision_of(self.adapter, self.fast is not None), max(BOUNDS.values()))
+        return doubtful(answer.probabilities, thresholds_of(self.adapter), bound)
+
+    @property
+    def exact(self) -> AdapterReader | None:
+        """The same reading in fp32, where that is at hand; None: it is loaded by `exact_key`."""
+        return replace(self, fast=None) if self.fast is not None else None
+
+    @property
+    def exact_key(self) -> str:
+        """Under which the adapter loads in fp32."""
+        return self.blob_digest + EXACT
+
     def _readings(
         self, names: Sequence[str], prepared: Prepared, texts: Sequence[int]
     ) -> Iterator[tuple[str, Member, list[int]]]:
@@ -135,7 +159,7 @@ class AdapterReader:
         return embeddings_of(sums, self.adapter.encoder.hidden_size)[0]
 
     def _branches(self, names: Mapping[str, object]) -> dict[str, Branch]:
-        adapter = self.adapter
+        adapter = self.fast or self.adapter
         plain = Branch(adapter.encoder.layers[adapter.depth :], (adapter.encoder.depth,))
         return {
             name: plain if name == _PLAIN else Branch(adapter.loaded[name].upper, adapter.pooled)
@@ -167,12 +191,24 @@ def _wide_logits(reading: Member, counts: csr_matrix) -> NDArray[np.float32]:
 
 
 def adapter_reader(
-    adapter: LoadedAdapter, blob_digest: str, batching: Batching | None = None
+    adapter: LoadedAdapter, blob_digest: str, batching: Batching | None = None, low: Encoder | None = None
 ) -> AdapterReader:
-    """An adapter made ready to serve."""
+    """An adapter made ready to serve, in 8 bits where `low`, its base model so, is given."""
     needs = adapter.needs_context()
     reads = needs or adapter.loaded[FINAL].alone is not None
-    return AdapterReader(adapter, blob_digest, adapter_bytes(adapter), reads, needs, batching)
+    fast = None if low is None else in_8_bits(adapter, low)
+    size = adapter_bytes(adapter) + (0 if fast is None else sum(map(int8_bytes, _uppers(fast))))
+    return AdapterReader(adapter, blob_digest, size, reads, needs, batching, fast)
+
+
+def in_8_bits(adapter: LoadedAdapter, low: Encoder) -> LoadedAdapter:
+    """The same adapter on its base model in 8 bits, its members' layers likewise."""
+    loaded = {name: replace(member, upper=with_int8(member.upper)) for name, member in adapter.loaded.items()}
+    return replace(adapter, encoder=low, loaded=loaded)
+
+
+def _uppers(adapter: LoadedAdapter) -> list[nn.ModuleList]:
+    return [member.upper for member in adapter.loaded.values()]
 
 
 def adapter_bytes(adapter: LoadedAdapter) -> int:

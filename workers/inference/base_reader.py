@@ -33,6 +33,8 @@ class BaseReader:
     description: dict[str, Any] = field(default_factory=dict)
     batching: Batching | None = None
     """How its windows are put into batches."""
+    low: Encoder | None = None
+    """The same model in 8 bits, which then reads."""
 
     def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:  # noqa: ARG002  # as adapters take it
         """Windows of EMBEDDING_TOKENS."""
@@ -41,9 +43,10 @@ class BaseReader:
 
     def run(self, windows: Sequence[Window]) -> Sequence[Any]:
         """Per window the sum of the last layer: float32 (hidden)."""
-        branch = Branch(self.encoder.layers, (self.encoder.depth,))
+        encoder = self.low or self.encoder
+        branch = Branch(encoder.layers, (encoder.depth,))
         flat = None if self.batching is None else self.batching.flat
-        sums = branch_sums(self.encoder, windows, 0, {"base": branch}, {"base": range(len(windows))}, flat)
+        sums = branch_sums(encoder, windows, 0, {"base": branch}, {"base": range(len(windows))}, flat)
         return list(sums["base"][:, 0])
 
     def finish(self, prepared: Prepared, results: Results, plan: Plan, pool: Pool) -> Answer:  # noqa: ARG002

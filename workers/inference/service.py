@@ -6,20 +6,24 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from workers.inference.adapter_reader import AdapterReader
 from workers.inference.engine import Engine
 from workers.inference.explain import Explanations
 from workers.inference.generation import Writers
 from workers.inference.queue import LaneQueue
 from workers.inference.reading import Answer, Plan, Prepared, Reader, Results
+from workers.inference.rescoring import merged, plan_of
 from workers.inference.residents import Residents
 from workers.inference.token_cache import TokenCache
 from workers.inference.wire import Pool
 from workers.inference.work import Lane, Work, make_work
 
 _CHARACTERS_PER_TOKEN = 4
+Gone = Callable[[], Awaitable[object]]
+"""Returns when the caller has gone away."""
 
 
 class CallerGoneError(Exception):
@@ -99,7 +103,7 @@ async def respond(
     service: Service,
     load: Awaitable[Reader],
     question: Question,
-    gone: Callable[[], Awaitable[object]],
+    gone: Gone,
 ) -> Outcome:
     """Carry one request through.
 
@@ -118,6 +122,33 @@ async def respond(
     timing = Timing()
     reader = await load
     timing.mark("load")
+    prepared, answer = await _read(service, reader, question, gone, timing)
+    if question.lane is Lane.BULK and isinstance(reader, AdapterReader):
+        answer = await _exactly(service, reader, question, answer, gone)
+        timing.mark("exact")
+    service.observe(timing.stages)
+    return Outcome(reader, prepared, answer, timing)
+
+
+async def _exactly(
+    service: Service, reader: AdapterReader, question: Question, answer: Answer, gone: Gone
+) -> Answer:
+    """The answer with texts whose decisions hang on rounding read again in fp32."""
+    rows = reader.doubtful(answer)
+    if not len(rows):
+        return answer
+    exact = reader.exact or await service.adapters.get(reader.exact_key)
+    some = replace(
+        question, texts=[question.texts[row] for row in rows], plan=plan_of(question.plan, rows.tolist())
+    )
+    _, found = await _read(service, exact, some, gone, Timing())
+    return merged(answer, found, rows)
+
+
+async def _read(
+    service: Service, reader: Reader, question: Question, gone: Gone, timing: Timing
+) -> tuple[Prepared, Answer]:
+    """Tokenize, queue, compute, pool."""
     loop = asyncio.get_running_loop()
     admission = service.queue.admit(question.lane, estimated_tokens(question.texts))
     try:
@@ -136,8 +167,7 @@ async def respond(
         service.tokenizers, reader.finish, prepared, results, question.plan, question.pool
     )
     timing.mark("pool")
-    service.observe(timing.stages)
-    return Outcome(reader, prepared, answer, timing)
+    return prepared, answer
 
 
 def estimated_tokens(texts: Sequence[str]) -> int:

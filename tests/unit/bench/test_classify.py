@@ -8,6 +8,8 @@ import torch
 
 from bench.classify import as_table
 from bench.classify_models import (
+    agreement,
+    labels_of,
     ours,
     ours_from_texts,
     pipeline_arm,
@@ -75,3 +77,23 @@ def test_the_table_shows_ratios_and_why_arms_are_left_out():
     assert ours_row.split()[3:] == ["10.0", "1000", "1.00", "2.00", "50", "1.00", "0.0e+00"]
     assert engine_row.split()[-2:] == ["2.00", "1.0e-06"]
     assert "left out: not here" in other_row
+
+
+def test_agreement_is_whole_for_equal_means_and_less_for_others(tmp_path):
+    draw = np.random.default_rng(0)
+    means = draw.normal(size=(80, 6)).astype(np.float32)
+    labels = (means[:, :2] > 0).astype(np.int8)
+    assert agreement(means, means, labels)["same_labels"] == 1.0
+    noisy = agreement(means, means + draw.normal(size=means.shape).astype(np.float32), labels)
+    assert noisy["same_labels"] < 0.95
+    assert noisy["probability_off_most"] >= noisy["probability_off_99"] > 0.1
+
+
+def test_labels_are_the_columns_of_the_experts(tmp_path):
+    folder = tmp_path / "echr_arguments"
+    folder.mkdir()
+    (folder / "paragraphs.csv").write_text(
+        "id,case,split,text,one,two\n1,a,train,first,0,1\n2,a,train,second,1,0\n"
+    )
+    assert labels_of(tmp_path, ["second", "first"]).tolist() == [[1, 0], [0, 1]]
+    assert labels_of(tmp_path, ["elsewhere"]) is None

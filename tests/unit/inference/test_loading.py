@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 from models.encoder.pace import Batching
 from workers.inference.loading import Bases
@@ -10,9 +11,9 @@ from workers.inference.loading import Bases
 def test_many_threads_share_one_load_and_one_measurement():
     loads, measured = [], []
 
-    def load(name, held):
-        loads.append((name, held))
-        return object()
+    def load(name, held, exact):
+        loads.append((name, held, exact))
+        return SimpleNamespace(dtype="torch.float32")
 
     def measure(encoder):
         measured.append(encoder)
@@ -21,30 +22,35 @@ def test_many_threads_share_one_load_and_one_measurement():
     bases = Bases(load, measure)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: bases.get("minilm"), range(8)))
-    assert loads == [("minilm", None)]
+    assert loads == [("minilm", None, False)]
     assert len(measured) == 1
-    assert len({id(encoder) for encoder, _ in found}) == 1
+    assert len({id(base.encoder) for base in found}) == 1
     assert bases.batchings == {
-        "minilm": {"forward": "flat", "batch_tokens": 1024, "measured": [["flat", 1024, 5000]]}
+        "minilm": {
+            "forward": "flat",
+            "batch_tokens": 1024,
+            "precision": "float32",
+            "measured": [["flat", 1024, 5000]],
+        }
     }
 
 
 def test_a_base_that_is_there_is_had_while_another_loads():
     gate, begun = threading.Event(), threading.Event()
 
-    def load(name, _held):
+    def load(name, _held, _exact):
         if name == "large":
             begun.set()
             assert gate.wait(10)
-        return name
+        return SimpleNamespace(name=name, dtype="torch.float32")
 
     bases = Bases(load, lambda _: Batching(False, 512))
     bases.get("small")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(bases.get, "large", "nf4")
         assert begun.wait(10)
-        assert bases.get("small")[0] == "small"
+        assert bases.get("small").encoder.name == "small"
         assert not waiting.done()
         gate.set()
-        assert waiting.result(10)[0] == "large"
+        assert waiting.result(10).encoder.name == "large"
     assert set(bases.batchings) == {"small", "large (nf4)"}
