@@ -169,7 +169,10 @@ def _local_folder(name: str, settings: CatalogSettings) -> Path:
     named = [
         place for root in roots for place in (root, root / name) if place.name == name and place.is_dir()
     ]
-    folder = named[0].resolve() if named else Path(name).expanduser().resolve()
+    try:
+        folder = named[0].resolve() if named else Path(name).expanduser().resolve()
+    except (RuntimeError, ValueError):  # a home of nobody's, or no path at all
+        raise ModelUnavailableError(name, "it is neither a catalog name nor the path of a folder") from None
     if not any(folder.is_relative_to(root) for root in roots):
         raise ModelUnavailableError(
             name, "it is neither a catalog name nor below a folder that the operator allows"

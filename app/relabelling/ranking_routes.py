@@ -134,7 +134,9 @@ def texts_by_suspicion(
     db: WriteDB,
     by: Annotated[
         Literal["any_wrong", "highest"],
-        Query(description="any_wrong: noisy-or over its labels; highest: the most suspicious one."),
+        Query(
+            description="any_wrong: noisy-or over its labels, their odds damped; highest: the most suspicious one."
+        ),
     ] = "any_wrong",
     ranking: Annotated[
         str | None, Query(max_length=100, description="A ranking; default: the corpus's newest.")

@@ -117,7 +117,7 @@ class SuspiciousText(AnswerModel):
     text_id: str = Field(examples=["txt_17"])
     external_id: str
     any_wrong: float = Field(
-        description="That any of its labels is wrong, were suspicion a probability and they independent (noisy-or)."
+        description="Noisy-or over its labels with the odds of each divided by e, so that many slightly suspicious ones do not outvote one that is highly so. Orders texts; it is no probability and may lie below `highest`."
     )
     highest: float = Field(description="Suspicion of its most suspicious label.")
     most_suspicious: CellName

@@ -89,12 +89,15 @@ class GenerationRoutes:
                 "Perplexity is measured of causal models, and this one summarizes: name a Llama or GPT-J model, or an adapter of one."
             )
         documents = await self._in_tokenizer(lambda: [wording.document(text) for text in asked.texts])
-        writer = await self._writers.writers.get(str(asked.model))
+        tokens, generations = sum(map(len, documents)), self._writers.generations
+        generations.admit(tokens, bulk=False)
         gone = asyncio.ensure_future(_gone(request))
         try:
+            writer = await self._writers.writers.get(str(asked.model))
             results = [await self._perplexity(writer, document, asked.window, gone) for document in documents]
         finally:
             gone.cancel()
+            generations.release(tokens, bulk=False)
         window = _window(writer.writer.wording, asked.window)
         return _json({"model": writer.description, "results": results, "window": window})
 

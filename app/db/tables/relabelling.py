@@ -105,7 +105,7 @@ class Suspicion(Base):
     error_probability: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     """Of every cell; null until an audit sample calibrates."""
     any_wrong: Mapped[float | None] = mapped_column(REAL)
-    """That any of the text's labels is wrong, were they independent (noisy-or)."""
+    """Noisy-or over the text's cells, their odds damped (`models.audit.ranking.text_scores`)."""
     highest: Mapped[float | None] = mapped_column(REAL)
     """Of the text's most suspicious cell."""
 

@@ -30,9 +30,10 @@ try {
 } catch { /* without storage the page begins at its top */ }
 
 if (main) {
-  setInterval(() => {
+  const again = setInterval(() => {
     if (document.hidden || !getSelection().isCollapsed) return; // somebody else is looked at, or words are being copied
     try { sessionStorage.setItem(KEPT, JSON.stringify(keep())); } catch { /* as above */ }
     location.reload();
   }, Number(main.dataset.again) * 1000);
+  addEventListener("beforeunload", () => clearInterval(again)); // looking again would call off a link on its way
 }

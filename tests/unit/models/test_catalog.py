@@ -43,6 +43,9 @@ def test_a_local_folder_is_taken_where_the_operator_allows_it(tiny_bert, tmp_pat
         locate(str(tiny_bert), elsewhere)
     with pytest.raises(ModelUnavailableError, match="below a folder"):
         locate(str(tmp_path / ".." / tiny_bert.name), elsewhere)
+    for name in ("~nobody-of-this-name/model", "a\0b"):
+        with pytest.raises(ModelUnavailableError, match="nor the path of a folder"):
+            locate(name, elsewhere)
 
 
 def test_a_link_out_of_the_allowed_folder_is_refused(tiny_bert, tmp_path):
