@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.adapters.queries import find_adapter
 from app.db.session import AnySession
-from app.db.tables import Adapter, Corpus
+from app.db.tables import Corpus
 from app.generating.rules import check_may_write
-from app.http.problems import Conflict, NotFound
-from app.http.security import Principal, check_scope
+from app.http.problems import Conflict
+from app.http.security import Principal
 
 _INSTEAD = {
     "classify": "POST /classify reads texts with it",
@@ -38,10 +39,7 @@ def writing_adapter(session: AnySession, caller: Principal, adapter: str) -> Wri
         NotFound: no such adapter, or out of the key's reach.
         Conflict: it is made for another task, or its corpus has been marked as sensitive.
     """
-    row = session.get(Adapter, adapter)
-    if row is None:
-        raise NotFound(f"There is no adapter {adapter!r}: GET /adapters lists them.", field="/adapter")
-    check_scope(caller, row.corpus_id)
+    row = find_adapter(session, adapter, caller, "/adapter")
     if row.task != "causal":
         raise Conflict(
             f"The adapter {row.id} is made to {row.task}, not to write: {_INSTEAD.get(row.task, 'name another')}.",

@@ -13,8 +13,8 @@ import orjson
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from app.http.problems import Unavailable
 from app.http.server_events import Event, events_of
+from app.inference.pool import no_worker
 from app.settings import Settings
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -101,8 +101,5 @@ async def _open(
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
     if answer is None:
-        raise Unavailable(
-            "No inference worker answers. `remand up` starts one that died again: ask again in a minute. Elsewhere the operator starts one with `python -m workers.inference`; its log says why it ended.",
-            slug="no-inference-worker",
-        )
+        raise no_worker()
     return answer

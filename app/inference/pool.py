@@ -31,6 +31,14 @@ class CallerLeft(Problem):
     status, slug, title = 499, "caller-left", "The caller has gone"
 
 
+def no_worker() -> Unavailable:
+    """The problem that no worker could be reached."""
+    return Unavailable(
+        "No inference worker answers. `remand up` starts one that died again: ask again in a minute. Elsewhere the operator starts one with `python -m workers.inference`; its log says why it ended.",
+        slug="no-inference-worker",
+    )
+
+
 @dataclass(slots=True, eq=False)
 class _Worker:
     """A worker's address and what is known of its queue."""
@@ -120,10 +128,7 @@ class WorkerPool:
             ):
                 return answer
         if answer is None:
-            raise Unavailable(
-                "No inference worker answers. `remand up` starts one that died again: ask again in a minute. Elsewhere the operator starts one with `python -m workers.inference`; its log says why it ended.",
-                slug="no-inference-worker",
-            )
+            raise no_worker()
         return answer
 
     async def _try(self, worker: _Worker, path: str, content: bytes) -> httpx.Response | None:

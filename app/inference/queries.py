@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.adapters.queries import find_adapter
 from app.corpora.queries import corpus_for
 from app.db.session import AnySession
 from app.db.tables import Adapter
-from app.http.problems import Conflict, Invalid, NotFound
-from app.http.security import Principal, check_scope
+from app.http.problems import Conflict, Invalid
+from app.http.security import Principal
 from models.scheme import Scheme
 
 
@@ -34,11 +35,7 @@ def served_adapter(session: AnySession, caller: Principal, adapter: str | None, 
         Conflict: the corpus has no promoted adapter, or the adapter does not classify.
     """
     if adapter is not None:
-        row = session.get(Adapter, adapter)
-        if row is None:
-            raise NotFound(f"There is no adapter {adapter!r}: GET /adapters lists them.", field="/adapter")
-        check_scope(caller, row.corpus_id)
-        return _served(row)
+        return _served(find_adapter(session, adapter, caller, "/adapter"))
     return _served(_promoted(session, caller, corpus or caller.corpus_id))
 
 

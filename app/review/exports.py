@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Literal
 
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from sqlalchemy import text
 
 from app.corpora.codebook import load_codebook
 from app.db.session import AnySession, reading
+from app.http.files import Format, file_answer
 from app.ids import numbered
 from app.review import export_rows, listing
 from app.review.filters import Filters
@@ -18,13 +20,11 @@ from app.review.listing import RankingRef
 from app.review.rules import state_of
 from app.sheets import csv_block, json_block
 
-Format = Literal["csv", "jsonl"]
 Layout = Literal["wide", "long"]
 
 BLOCK = 1000
 """Rows that are read, computed and sent together."""
 
-_MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 _COLUMNS = (
     "id", "ranking_id", "position", "external_id", "question", "option", "human_value", "model_value", "probability",
     "suspicion", "error_probability", "reason", "state", "review_value", "reviewer", "reviewed_at", "note", "metadata", "groups",
@@ -33,7 +33,7 @@ _COLUMNS = (
 
 def empty(format: Format) -> Response:
     """The export of no disagreements: a header alone, or nothing."""
-    return _answer(iter([csv_block([_COLUMNS])] if format == "csv" else []), format, "disagreements")
+    return file_answer(iter([csv_block([_COLUMNS])] if format == "csv" else []), format, "disagreements")
 
 
 def check(session: AnySession, ranking: RankingRef, chosen: Filters) -> None:
@@ -52,7 +52,7 @@ def disagreements(
             yield csv_block([columns])
         with reading() as session:
             found = listing.list_disagreements(session, ranking, chosen, reader, limit=None)
-            for block in _blocks(found):
+            while block := list(islice(found, BLOCK)):
                 rows = [_row(row, ranking.id, reader) for row in block]
                 if with_text:
                     _add_texts(session, [row.text_id for row in block], rows)
@@ -62,7 +62,7 @@ def disagreements(
                     else csv_block([[row[c] for c in columns] for row in rows])
                 )
 
-    return _answer(blocks(), format, f"disagreements-{ranking.id}")
+    return file_answer(blocks(), format, f"disagreements-{ranking.id}")
 
 
 def corpus(
@@ -87,33 +87,11 @@ def corpus(
                     yield csv_block(block.wide_rows() if layout == "wide" else block.long_rows())
 
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or corpus_id
-    return _answer(
+    return file_answer(
         blocks(),
         format,
         f"{stem}-{'sensitive-' if sensitive else ''}{'synthetic-' if synthetic else ''}labels",
     )
-
-
-def _answer(blocks: Iterator[bytes], format: Format, stem: str) -> Response:
-    return StreamingResponse(
-        blocks,
-        media_type=_MEDIA[format],
-        headers={
-            "Content-Disposition": f'attachment; filename="{stem}.{format}"',
-            "Cache-Control": "private, no-store",
-        },
-    )
-
-
-def _blocks(rows: Iterator[Any]) -> Iterator[list[Any]]:
-    block: list[Any] = []
-    for row in rows:
-        block.append(row)
-        if len(block) == BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block
 
 
 def _row(row: Any, ranking_id: str, reader: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from app.db.session import WriteSession
 from app.http.database import WriteDB
 from app.http.documented import problems
 from app.http.etags import IfMatch, require_match
+from app.http.files import Format
 from app.http.paging import Cursor, Limit, decode_cursor, encode_cursor
 from app.http.security import Principal, Reader, Reviewer
 from app.review import claims, decisions, exports, listing, sightings, views
@@ -82,7 +83,7 @@ def export_label_disagreements(
     caller: Reader,
     db: WriteDB,
     chosen: Filtering,
-    format: exports.Format = "csv",
+    format: Format = "csv",
     with_text: Annotated[bool, Query(description="Also the texts' content.")] = False,
 ) -> Response:
     """All disagreements that the filters leave, streamed, with their decisions. CSV is safe to open in a spreadsheet; JSONL is lossless."""
@@ -199,7 +200,7 @@ def export_corpus(
     corpus_id: Annotated[str, Path(max_length=300, description="Id or name.")],
     caller: Reader,
     db: WriteDB,
-    format: exports.Format = "csv",
+    format: Format = "csv",
     layout: Annotated[
         exports.Layout,
         Query(description="csv: wide, one row a text; long, one row a cell with its whole history."),

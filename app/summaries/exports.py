@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from sqlalchemy import select
 
 from app.db.session import AnySession, reading
 from app.db.tables import TextVersion
+from app.http.files import Format, file_answer
 from app.sheets import csv_block, json_block
 from app.summaries.job_schemas import summary_answer
 from app.summaries.queries import list_summaries
 
-Format = Literal["csv", "jsonl"]
 BLOCK = 200
 """Rows that are read and sent together: with their texts they are long."""
-_MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 _COLUMNS = (
     "external_id", "text_id", "text_version", "summary", "words", "words_in_text", "strategy", "supported_share", "unsupported",
     "warnings", "error",
@@ -27,7 +26,7 @@ _COLUMNS = (
 
 def empty(format: Format) -> Response:
     """The export where there is no run: a header alone, or nothing."""
-    return _answer(iter([csv_block([_COLUMNS])] if format == "csv" else []), format, "summaries")
+    return file_answer(iter([csv_block([_COLUMNS])] if format == "csv" else []), format, "summaries")
 
 
 def summaries(run_id: str, format: Format, filters: dict[str, Any], *, with_text: bool) -> Response:
@@ -49,7 +48,7 @@ def summaries(run_id: str, format: Format, filters: dict[str, Any], *, with_text
                     else csv_block([_cells(row, columns) for row in rows])
                 )
 
-    return _answer(blocks(), format, f"summaries-{run_id}")
+    return file_answer(blocks(), format, f"summaries-{run_id}")
 
 
 def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[Any]:
@@ -67,14 +66,3 @@ def _add_texts(session: AnySession, versions: list[int], rows: list[dict[str, An
     contents = {number: content for number, content in session.execute(query)}  # noqa: C416
     for number, row in zip(versions, rows, strict=True):
         row["text"] = contents[number]
-
-
-def _answer(blocks: Iterator[bytes], format: Format, stem: str) -> Response:
-    return StreamingResponse(
-        blocks,
-        media_type=_MEDIA[format],
-        headers={
-            "Content-Disposition": f'attachment; filename="{stem}.{format}"',
-            "Cache-Control": "private, no-store",
-        },
-    )

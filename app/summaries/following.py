@@ -12,6 +12,7 @@ import orjson
 from app.http.problems import Unavailable
 from app.http.server_events import Event, events_of
 from app.inference.answers import refusal
+from app.inference.pool import no_worker
 from app.settings import get_settings
 
 _SILENT_SECONDS = 60.0
@@ -61,7 +62,4 @@ async def abstract_events(
             finally:
                 await answer.aclose()
             return
-    raise Unavailable(
-        "No inference worker answers. `remand up` starts one that died again: ask again in a minute. Elsewhere the operator starts one with `python -m workers.inference`; its log says why it ended.",
-        slug="no-inference-worker",
-    )
+    raise no_worker()

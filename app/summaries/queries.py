@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Row, select, tuple_
 
+from app.adapters.queries import find_adapter
 from app.db.session import AnySession
-from app.db.tables import Adapter, Summary, SummaryRun, Text, TextVersion
+from app.db.tables import Summary, SummaryRun, Text, TextVersion
 from app.http.problems import Conflict, NotFound
-from app.http.security import Principal, check_scope
+from app.http.security import Principal
 from app.settings import get_settings
 from app.summaries.rules import Writer
 from app.summaries.wishes import SummaryWishes
@@ -32,10 +33,7 @@ def writer_of(session: AnySession, caller: Principal, body: SummaryWishes) -> Wr
         assert body.base_model is not None
         check_generative_base(body.base_model, "summarize", get_settings())
         return Writer({"base": body.base_model}, None, {})
-    row = session.get(Adapter, body.adapter)
-    if row is None:
-        raise NotFound(f"There is no adapter {body.adapter!r}: GET /adapters lists them.", field="/adapter")
-    check_scope(caller, row.corpus_id)
+    row = find_adapter(session, body.adapter, caller, "/adapter")
     if row.task != "summarize":
         raise Conflict(
             f"The adapter {row.id} is of the task {row.task}, not summarize: GET /adapters lists others, POST /train-jobs with task summarize trains one.",

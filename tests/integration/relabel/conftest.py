@@ -9,16 +9,15 @@ import pytest
 from sqlalchemy import Engine
 
 from app.blobs import BlobStore
-from app.db.session import reading, writing
+from app.db.session import writing
 from app.db.tables import Job
-from app.jobs.leases import claim, release
-from app.jobs.queries import create_job, get_job
+from app.jobs.queries import create_job
 from app.settings import get_settings
 from models.audit.suspicion import Evidence, Suspicion, self_confidence
+from tests.attempts import one_attempt
 from tests.integration.inference_server import InferenceServer, serving
 from tests.integration.relabel.world import WordReader, World, build_world
 from workers import rank
-from workers.job_context import run_attempt
 from workers.relabel.job import run
 from workers.stopping import StopFlag
 
@@ -73,28 +72,6 @@ def attempt() -> Callable[..., Job]:
     """Claims a relabel or rank job and runs one attempt; the job afterwards, queued again where it did not end."""
 
     def once(job_id: str, flag: StopFlag | None = None) -> Job:
-        with writing() as session:
-            held = claim(session, job_id, "test", 30)
-            assert held is not None
-            kind = session.get_one(Job, job_id).kind
-        body = {"relabel": run, "rank": rank.run}[kind]
-        code = run_attempt(job_id, held.fence, body, flag or StopFlag())
-        with writing() as session:
-            job = get_job(session, job_id)
-            assert job is not None
-            if job.state == "running":
-                release(
-                    session,
-                    job_id,
-                    held.fence,
-                    code="ended",
-                    reason=f"exit {code}",
-                    counted=True,
-                    max_attempts=9,
-                )
-        with reading() as session:
-            found = get_job(session, job_id)
-            assert found is not None
-            return found
+        return one_attempt(job_id, {"relabel": run, "rank": rank.run}.__getitem__, flag)
 
     return once

@@ -12,16 +12,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from app.blobs import BlobStore
-from app.db.session import reading, writing
+from app.db.session import writing
 from app.db.tables import Adapter, Blob, Job
 from app.ids import new_id
-from app.jobs.leases import claim, release
-from app.jobs.queries import get_job
 from app.settings import get_settings
 from tests.api import client_of_an_admin
+from tests.attempts import one_attempt
 from tests.integration.review_corpus import Built, add_text, build_corpus
 from tests.summarizing_worker import WritingWorker, writing_worker
-from workers.job_context import run_attempt
 from workers.stopping import StopFlag
 from workers.summarize.job import run
 
@@ -80,27 +78,7 @@ def attempt() -> Callable[..., Job]:
     """Claims a summary job and runs one attempt; the job afterwards, queued again where it did not end."""
 
     def once(job_id: str, flag: StopFlag | None = None) -> Job:
-        with writing() as session:
-            held = claim(session, job_id, "test", 30)
-            assert held is not None
-        code = run_attempt(job_id, held.fence, run, flag or StopFlag())
-        with writing() as session:
-            job = get_job(session, job_id)
-            assert job is not None
-            if job.state == "running":
-                release(
-                    session,
-                    job_id,
-                    held.fence,
-                    code="ended",
-                    reason=f"exit {code}",
-                    counted=True,
-                    max_attempts=9,
-                )
-        with reading() as session:
-            found = get_job(session, job_id)
-            assert found is not None
-            return found
+        return one_attempt(job_id, lambda _kind: run, flag)
 
     return once
 
