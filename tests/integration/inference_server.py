@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -73,13 +74,20 @@ class InferenceServer:
         assert not self._thread.is_alive()
 
     def _serve(self, started: threading.Event) -> None:
-        startup = self._server.startup
+        startup, shutdown = self._server.startup, self._server.shutdown
 
         async def told(sockets: list[socket.socket] | None = None) -> None:
             await startup(sockets)
             started.set()
 
+        async def gone(sockets: list[socket.socket] | None = None) -> None:
+            await shutdown(sockets)
+            for connection in list(self._server.server_state.connections):  # as the end of a process does
+                connection.transport.abort()
+            await asyncio.sleep(0)
+
         self._server.startup = told  # type: ignore[method-assign]
+        self._server.shutdown = gone  # type: ignore[method-assign]
         self._server.run()
 
 
