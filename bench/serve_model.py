@@ -22,6 +22,7 @@ from models.training.run import train
 
 OPTIONS = 7
 ROWS = 80
+PER_CASE = 20
 MAX_TOKENS = 256
 LETTER_WORDS = 200
 
@@ -91,7 +92,8 @@ def archive_of(folder: Path, copy: int = 0) -> bytes:
 
 
 def _train(data: Path, work: Path, made: Path) -> None:
-    frame = read(data, 10**9, 0).filter(pl.col("split") == "train").head(ROWS)
+    train_rows = read(data, 10**9, 0).filter(pl.col("split") == "train")
+    frame = train_rows.group_by("case", maintain_order=True).head(PER_CASE).head(ROWS)
     names = [name for name in frame.columns if name not in GIVEN][:OPTIONS]
     options = tuple(Option(name, place) for place, name in enumerate(names))
     scheme = Scheme((Question("argument", QuestionKind.YES_NO_SET, options),))
