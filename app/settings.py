@@ -133,9 +133,9 @@ class Settings(BaseSettings):
         "auto",
         description="How an inference worker reads windows: padded to the longest of a batch, or flat, in one stream without padding; auto: the faster one, measured for a second when a base model is loaded.",
     )
-    inference_precision: Literal["auto", "int8"] = Field(
+    inference_precision: Literal["auto", "fp32", "int8"] = Field(
         "auto",
-        description="auto: an inference worker computes in what its hardware is fast in, bf16 or fp32; int8: in 8 bits on a CPU, about a quarter faster and less exact (docs/benchmarks.md). Relabelling reads texts again in fp32 whose decisions could hang on it.",
+        description="auto: an inference worker computes in what its hardware is fast in, bf16 or fp32; fp32: always so; int8: in 8 bits on a CPU, about a quarter faster and less exact (docs/benchmarks.md). Relabelling reads texts again in fp32 whose decisions could hang on it.",
     )
     batch_tokens: int = Field(
         0,

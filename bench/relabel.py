@@ -25,6 +25,7 @@ import numpy as np
 from app.cli import loop
 from app.relabelling.rules import chunk_ends
 from bench.machine import cpu_seconds, describe
+from bench.serve import add_precision, settings_of
 from bench.serve_extra import Imported, import_copies, import_corpus
 from bench.serve_measure import Numbers, stage
 from bench.serve_model import make_model, texts_of
@@ -38,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     served = make_model(options.data, options.work, options.threads)
     numbers: Numbers = {"machine": describe(), "threads": options.threads, "sizes": {}}
-    settings = {"REMAND_THREADS": str(options.threads), "REMAND_DEVICE": "cpu"}
-    with running(**settings) as stack:
+    with running(**settings_of(options)) as stack:
         (adapter,) = import_copies(stack, served, 1)
         for size in options.sizes:
             texts = texts_of(options.data, "echr", min(size, options.pool), options.seed)
@@ -136,6 +136,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--pool", type=int, default=3581, help="different paragraphs; more texts repeat them, with a number"
     )
     parser.add_argument("--threads", type=int, default=2)
+    add_precision(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file for the numbers")
     return parser.parse_args(arguments)

@@ -32,7 +32,8 @@ from bench.stack import Stack, running
 
 CHECKED = 12
 """Texts whose answers are compared."""
-MOST_APART = 2e-4
+MOST_APART = {"fp32": 2e-4, "auto": 0.04, "int8": 0.25}
+"""Between answers and the model's in fp32, by precision."""
 LONGEST_OVERLOAD = 1.0
 
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = texts_of(options.data, options.texts, options.pool, options.seed)
     numbers: Numbers = {"machine": describe(), "options": _told(options), "arms": {}, "skipped": {}}
     if {"api", "worker"} & set(options.arms) or options.adapters or options.relabel:
-        settings = {"REMAND_THREADS": str(options.threads), "REMAND_DEVICE": "cpu"}
+        settings = settings_of(options)
         with running(**settings) as stack:
             for arm in ours(stack, served):
                 if arm.name in options.arms:
@@ -69,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def settings_of(options: argparse.Namespace) -> dict[str, str]:
+    """Of the Remand that is measured: the precision is the peers' unless another is asked for."""
+    return {
+        "REMAND_THREADS": str(options.threads), "REMAND_DEVICE": "cpu", "REMAND_INFERENCE_PRECISION": options.precision,
+    }  # fmt: skip
+
+
 def ours(stack: Stack, served: Served) -> Iterator[Arm]:
     """The api, and its worker alone."""
     (adapter,) = import_copies(stack, served, 1)
@@ -90,7 +98,8 @@ def measure(
     arm: Arm, served: Served, texts: Sequence[str], options: argparse.Namespace, numbers: Numbers
 ) -> None:
     """Check an arm's answers, then its closed and open loops."""
-    apart = check(arm, served, texts)
+    ours = arm.name in {"api", "worker"}
+    apart = check(arm, served, texts, MOST_APART[options.precision if ours else "fp32"])
     load = partial(_plan, arm, texts, options)
     generate(load(concurrency=4, seconds=options.warm))
     closed = {}
@@ -110,14 +119,14 @@ def measure(
     }  # fmt: skip
 
 
-def check(arm: Arm, served: Served, texts: Sequence[str]) -> float:
+def check(arm: Arm, served: Served, texts: Sequence[str], most_apart: float = MOST_APART["fp32"]) -> float:
     """Largest difference of an arm's answers to what they should be; RuntimeError when it is more than rounding."""
     chosen = list(texts[:CHECKED])
     expected = served.adapter.predict(chosen) if arm.checked else sequence_answers(served, chosen)
     with httpx.Client(timeout=120, trust_env=False) as client:
         found = np.array([asked(arm, text, client) for text in chosen])
     apart = float(np.abs(found - expected).max())
-    if apart > MOST_APART:
+    if apart > most_apart:
         raise RuntimeError(f"its answers differ by {apart:.2g} from the model's")
     return apart
 
@@ -199,6 +208,14 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",") if part]
 
 
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """The option `--precision` of Remand's own inference worker."""
+    parser.add_argument(
+        "--precision", choices=tuple(MOST_APART), default="fp32",
+        help="of Remand's inference worker; the peers compute in fp32",
+    )  # fmt: skip
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="remand bench serve", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -229,6 +246,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--open-seconds", type=float, default=20.0, help="of each open loop")
     parser.add_argument("--warm", type=float, default=3.0)
     parser.add_argument("--threads", type=int, default=1)
+    add_precision(parser)
     parser.add_argument("--batch", type=int, default=32, help="largest batch of the peers")
     parser.add_argument(
         "--server-cores", type=_numbers, default=[], help="cores of the servers, such as 0; default: all"

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.machine import describe
-from bench.serve import ours
+from bench.serve import add_precision, ours, settings_of
 from bench.serve_load import Plan
 from bench.serve_measure import Numbers, generate
 from bench.serve_model import make_model, texts_of
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     served = make_model(options.data, options.work, options.threads)
     texts = texts_of(options.data, "echr", 400, options.seed)
     numbers: Numbers = {"machine": describe(), "minutes": options.minutes, "load": options.load}
-    with running(REMAND_THREADS=str(options.threads), REMAND_DEVICE="cpu") as stack:
+    with running(**settings_of(options)) as stack:
         arm = next(arm for arm in ours(stack, served) if arm.name == "api")
         bodies = [json.dumps(arm.body(text)) for text in texts]
 
@@ -174,6 +174,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="folder for the model; used again where it is there",
     )
     parser.add_argument("--threads", type=int, default=1)
+    add_precision(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file for the numbers")
     return parser.parse_args(arguments)

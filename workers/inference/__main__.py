@@ -53,7 +53,7 @@ def build(settings: Settings) -> tuple[Service, Metrics]:
 
     def load(name: str, quantization: Quantization | None, exact: bool) -> Encoder:
         folder = locate(name, catalog_settings(settings))
-        dtype = torch.float32 if exact else None
+        dtype = torch.float32 if exact or settings.inference_precision != "auto" else None
         return load_encoder(folder, settings.device, dtype, quantization)
 
     def measure(encoder: Encoder) -> Batching:
