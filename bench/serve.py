@@ -2,7 +2,7 @@
 
     remand bench serve --data ../shared/data/echr_arguments/paragraphs.csv --peers FOLDER --json serve.json
 
-All serve MiniLM in fp32 with the same head, on the same processor cores with as many threads, one text a request; their answers are
+All serve MiniLM in fp32 with the same head, texts of one window (the peers cut longer ones), on the same processor cores with as many threads, one text a request; their answers are
 compared with the adapter's before anything is timed. Closed loops at several numbers of requests under way give each server's
 capacity. Then an open loop (Poisson, latency from the intended send time) at shares of its own capacity. `--adapters 16,200` asks many
 adapters, evenly and by Zipf's law; `--relabel N` measures people's latency while N texts are read again. bench/serve_peers.py says how the peers are installed.
@@ -26,7 +26,7 @@ from bench.machine import describe
 from bench.serve_extra import beside_relabel, import_copies, many_adapters
 from bench.serve_load import Plan
 from bench.serve_measure import Numbers, closed_table, generate, goodput_within, measured, open_table
-from bench.serve_model import Served, make_model, sequence_model, texts_of
+from bench.serve_model import Served, make_model, sequence_model, texts_of, whole_in_one_window
 from bench.serve_peers import PEERS, Arm, asked, peer_server, version_of
 from bench.stack import Stack, running
 
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.server_cores:
         os.sched_setaffinity(0, options.server_cores)  # every server is a child and inherits it
     served = make_model(options.data, options.work, options.threads)
-    texts = texts_of(options.data, options.texts, options.pool, options.seed)
+    drawn = texts_of(options.data, options.texts, options.pool, options.seed)
+    texts = whole_in_one_window(served, drawn)
     numbers: Numbers = {"machine": describe(), "options": _told(options), "arms": {}, "skipped": {}}
     if {"api", "worker"} & set(options.arms) or options.adapters or options.relabel:
         settings = settings_of(options)

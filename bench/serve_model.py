@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from models.catalog import DEFAULT, CatalogSettings, locate
 from models.encoder.load import load_encoder
 from models.scheme import Option, Question, QuestionKind, Scheme
 from models.training.run import train
+from workers.inference.base_reader import token_windows
 
 OPTIONS = 7
 ROWS = 80
@@ -68,6 +70,14 @@ def texts_of(data: Path, kind: str, count: int, seed: int) -> list[str]:
         cuts = range(0, len(words) - LETTER_WORDS, LETTER_WORDS)
         shuffled = [" ".join(words[start : start + LETTER_WORDS]) for start in cuts]
     return [shuffled[place % len(shuffled)] for place in range(count)]
+
+
+def whole_in_one_window(served: Served, texts: Sequence[str]) -> list[str]:
+    """Those texts that the peers, which cut at the adapter's `max_tokens`, read to their end."""
+    encoder = served.adapter.encoder
+    return [
+        text for text in texts if len(token_windows(encoder, [text], served.adapter.max_tokens)[0][0]) == 1
+    ]
 
 
 def archive_of(folder: Path, copy: int = 0) -> bytes:
