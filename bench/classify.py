@@ -5,7 +5,8 @@
 Each arm reads the same windows (the first 256 tokens of paragraphs of ECHR, or of letters of 160 to 240 words) and gives the
 mean over tokens of the last layer; the arms' results are compared with the padded one's. Percent of peak is the arithmetic of
 the windows' own tokens, padding not counted, over the machine's matmul peak in the same dtype, measured in the same run before
-and after. Processor seconds stand beside wall seconds, because other programs' load falsifies these; with `--threads 1` percent
+and after. Where a CPU computes in bf16, one arm reads in fp32 and says how far bf16 is off and how often labels stay the same; of the
+peers OpenVINO then computes in bf16 too, ONNX Runtime, which cannot on x86, in fp32. Processor seconds stand beside wall seconds, because other programs' load falsifies these; with `--threads 1` percent
 of peak is by processor seconds. ONNX Runtime and OpenVINO run in an environment of their own
 (`pip install onnxruntime openvino onnx`), whose python `--peers` names; without it their arms are left out.
 
@@ -56,6 +57,7 @@ from models.encoder.tokens import Windows
 from models.families import FAMILIES
 
 Arm = dict[str, Any]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PEERS = Path(__file__).with_name("classify_peers.py")
 
 
@@ -72,6 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--texts", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="auto: what the hardware is fast in",
+    )
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--peers", help="python of an environment with onnxruntime, openvino and onnx")
     parser.add_argument("--no-pipeline", action="store_true", help="leave transformers' pipeline out")
@@ -81,8 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found: dict[str, Any] = {"machine": describe(), "threads": options.threads, "tables": []}
     print(json.dumps(found["machine"]), flush=True)
     device = resolve_device(options.device)
+    dtype = _DTYPES.get(options.precision) or compute_dtype(device)
     for name in options.models.split(","):
-        encoder = base_model(name, str(device), compute_dtype(device))
+        encoder = base_model(name, str(device), dtype)
         chosen = chosen_batching(encoder)
         for distribution in options.lengths.split(","):
             table = compared(encoder, name, distribution, options)
@@ -101,9 +110,10 @@ def compared(encoder: Encoder, name: str, distribution: str, options: argparse.N
     dtype = str(encoder.dtype).removeprefix("torch.")
     peaks = [_peak(dtype, encoder.device.type, options.threads)]
     arms, reference = _our_arms(encoder, windows, texts, options.rounds)
-    if encoder.device.type == "cpu" and encoder.dtype == torch.float32 and FAMILIES[encoder.family].flat:
+    if encoder.device.type == "cpu" and FAMILIES[encoder.family].flat:
         labels = None if texts is None else labels_of(options.data, texts)
-        arms.append(_int8_arm(encoder, windows, labels, reference, options.rounds))
+        other = _int8_arm if encoder.dtype == torch.float32 else _exact_arm
+        arms.append(other(encoder, windows, labels, reference, options.rounds))
     if texts is not None and not options.no_pipeline and not FAMILIES[encoder.family].causal:
         plain = plain_model(encoder)
         for ordered in (False, True):
@@ -152,6 +162,22 @@ def _int8_arm(
     return arm
 
 
+def _exact_arm(
+    encoder: Encoder, windows: Windows, labels: NDArray[np.int8] | None, reference: Matrix, rounds: int
+) -> Arm:
+    """Ours in fp32, flat, with how often the labels of the reference, in bf16, are the same."""
+    known = encoder.path.name not in MODELS  # random weights are drawn anew in another precision
+    exact = base_model("minilm" if known else encoder.path.name, "cpu", torch.float32)
+    run = _bound(ours, exact, windows, True, CPU_BUDGETS[1])
+    arm = {"arm": f"ours fp32 flat {CPU_BUDGETS[1]}", "from": "ids, fp32", **_best(run, rounds, reference)}
+    means = run().means
+    if not known:
+        arm["off"] = None
+    elif labels is not None and means is not None:
+        arm["labels"] = agreement(means, reference, labels)
+    return arm
+
+
 def _bound(function: Callable[..., Taken], *given: Any) -> Callable[[], Taken]:
     return lambda: function(*given)
 
@@ -197,7 +223,8 @@ def _peer_arms(
         np.save(place / "starts.npy", windows.starts)
         for engine in ("onnxruntime", "openvino"):
             budgets = ",".join(map(str, CPU_BUDGETS))
-            command = [options.peers, str(PEERS), folder, engine, budgets, str(options.rounds), str(options.threads)]  # fmt: skip
+            precision = "bf16" if encoder.dtype == torch.bfloat16 and engine == "openvino" else "f32"
+            command = [options.peers, str(PEERS), folder, engine, budgets, str(options.rounds), str(options.threads), precision]  # fmt: skip
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 arms.append({"arm": engine, "skipped": done.stderr.strip()[-300:]})
@@ -206,7 +233,7 @@ def _peer_arms(
             off = float(np.abs(np.load(place / f"{engine}.npy") - reference).max())
             for budget, (seconds, spent) in found["budgets"].items():
                 arms.append({
-                    "arm": f"{engine} {found['version'].split('-')[0]} sorted {budget}", "from": "ids", "seconds": seconds,
+                    "arm": f"{engine} {found['version'].split('-')[0]} {precision} sorted {budget}", "from": "ids", "seconds": seconds,
                     "cpu_seconds": spent, "off": off, "peer": True, "notes": done.stderr.strip()[-500:],
                 })  # fmt: skip
     return arms
@@ -232,7 +259,7 @@ def export(encoder: Encoder, folder: Path, python: str) -> None:
     if importlib.util.find_spec("onnx") is None:
         asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
         sys.path.append(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
-    plain = plain_model(encoder)
+    plain = plain_model(encoder).float()
     plain.set_attn_implementation("eager")
     ids = torch.randint(200, 1000, (2, 16))
     mask = torch.ones_like(ids)
@@ -260,7 +287,7 @@ def as_table(found: dict[str, Any]) -> str:
     best = {
         kind: min(arm[key] for arm in mine if arm["from"] == kind) for kind in {arm["from"] for arm in mine}
     }
-    best["ids, int8"] = best["ids"]
+    best["ids, int8"] = best["ids, fp32"] = best["ids"]
     lines = [
         f"\n{found['model']}, {found['dtype']}, {found['lengths']}: {found['texts']} texts, {found['tokens']} tokens, {cores} threads, matmul peak {peak:.0f} GFLOP/s{' per processor second' if alone else ''}",
         f"{'arm':38}{'texts/s':>10}{'tokens/s':>10}{'wall s':>9}{'cpu s':>9}{'% of peak':>11}{'ours is ×':>11}{'off':>10}",

@@ -1,6 +1,6 @@
 """ONNX Runtime and OpenVINO on the same ids, for `bench.classify`; runs alone in an environment of theirs, with numpy.
 
-    PYTHON bench/classify_peers.py FOLDER ENGINE BUDGETS ROUNDS THREADS
+    PYTHON bench/classify_peers.py FOLDER ENGINE BUDGETS ROUNDS THREADS PRECISION
 
 FOLDER holds model.onnx (input_ids, attention_mask → last hidden states), ids.npy, starts.npy. Windows go through sorted by
 length, padded to the longest of a batch, as these engines take them; of the budgets the fastest counts. Prints a JSON
@@ -29,7 +29,7 @@ def main() -> int:
         int(sys.argv[5]),
     )
     ids, starts = np.load(folder / "ids.npy"), np.load(folder / "starts.npy")
-    run, version = ENGINES[engine](folder, threads)
+    run, version = ENGINES[engine](folder, threads, sys.argv[6])
     found: dict[str, Any] = {"version": version, "budgets": {}}
     means = np.zeros((len(starts) - 1, 1), dtype=np.float32)
     for budget in budgets:
@@ -63,7 +63,7 @@ def _means(run: Run, ids: Any, starts: Any, budget: int) -> Any:
     return means
 
 
-def _onnxruntime(folder: Path, threads: int) -> tuple[Run, str]:
+def _onnxruntime(folder: Path, threads: int, _precision: str) -> tuple[Run, str]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -95,12 +95,12 @@ def _fused(folder: Path) -> Path:
     return folder / "fused.onnx"
 
 
-def _openvino(folder: Path, threads: int) -> tuple[Run, str]:
+def _openvino(folder: Path, threads: int, precision: str) -> tuple[Run, str]:
     import openvino
 
     core = openvino.Core()
     settings = {
-        "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY",
     }  # fmt: skip
     compiled = core.compile_model(str(folder / "model.onnx"), "CPU", settings)
 

@@ -20,6 +20,12 @@ NO_CONTEXTS = (
 )
 
 
+_REFUSED = {
+    "queue-full": "The inference workers are busy",
+    "late": "The inference workers are busy and have not begun this in the time that you wait, so it was not computed",
+}
+
+
 def classified(
     document: dict[str, Any],
     served: Served,
@@ -77,8 +83,7 @@ def refusal(answer: httpx.Response, field: str) -> Problem:
         document = {}
     detail = str(document.get("detail", "the inference worker gave no reason"))
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        busy = document.get("code") == "queue-full"
-        words = "The inference workers are busy" if busy else "The inference worker is starting again"
+        words = _REFUSED.get(document.get("code", ""), "The inference worker is starting again")
         retry = float(answer.headers.get("Retry-After", 5))
         return Unavailable(
             f"{words}: try again in {retry:.0f} s.",

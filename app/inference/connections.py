@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -153,8 +154,10 @@ class Connections:
         self._connect_seconds, self._answer_seconds = connect_seconds, answer_seconds
         self._idle: dict[str, deque[_Connection]] = {}
 
-    async def post(self, url: str, content: bytes) -> httpx.Response:
-        """Send JSON.
+    async def post(
+        self, url: str, content: bytes, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> httpx.Response:
+        """Send JSON, with these headers besides.
 
         Raises:
             httpx.ConnectError, httpx.ConnectTimeout: nobody is there.
@@ -163,9 +166,10 @@ class Connections:
         """
         to = urlsplit(url)
         connection = self._kept(to.netloc) or await self._connect(to)
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = (
             f"POST {to.path or '/'} HTTP/1.1\r\nHost: {to.netloc}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(content)}\r\n{self._headers}\r\n"
+            f"Content-Length: {len(content)}\r\n{self._headers}{more}\r\n"
         )
         answer = await connection.ask(head.encode("latin-1") + content, self._answer_seconds)
         if connection.open:

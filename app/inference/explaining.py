@@ -8,7 +8,7 @@ from typing import Any
 from app.inference.answers import refusal
 from app.inference.explain_schemas import ExplainChoice, Explanation
 from app.inference.explanations import ExplainLimits, explanation_of, options_to_explain
-from app.inference.pool import WorkerPool
+from app.inference.pool import Gone, WorkerPool
 from app.inference.queries import Served
 from app.settings import Settings
 
@@ -26,6 +26,7 @@ async def explanations(
     choice: ExplainChoice,
     most: int,
     pool: str,
+    gone: Gone | None = None,
 ) -> list[Explanation | None]:
     """An explanation per text, None for texts that could not be read.
 
@@ -37,13 +38,14 @@ async def explanations(
         choice: which options, how many words.
         most: options explained where none are named.
         pool: how windows were pooled.
+        gone: as `WorkerPool.post` takes it.
     """
     rows = [row for row, reading in enumerate(readings) if "error" not in reading]
     options = [
         options_to_explain(choice, served.scheme, readings[row]["probabilities"], most) for row in rows
     ]
     asked = [texts[row] for row in rows]
-    answered = await explained_texts(workers, served, asked, options, choice.top, pool) if rows else []
+    answered = await explained_texts(workers, served, asked, options, choice.top, pool, gone) if rows else []
     found: list[Explanation | None] = [None] * len(texts)
     for row, explanation in zip(rows, answered, strict=True):
         found[row] = explanation
@@ -57,6 +59,7 @@ async def explained_texts(
     options: Sequence[Sequence[str]],
     top: int,
     pool: str = "mean",
+    gone: Gone | None = None,
 ) -> list[Explanation]:
     """An explanation per text for its own options, by key, with `top` words of each."""
     asked = {
@@ -66,7 +69,7 @@ async def explained_texts(
         "top": top,
         "pool": pool,
     }
-    answer = await workers.post("/explain", asked)
+    answer = await workers.post("/explain", asked, gone)
     if not answer.is_success:
         raise refusal(answer, "/explain")
     return [

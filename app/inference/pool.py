@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,17 @@ from app.settings import Settings
 
 QUEUED_HEADER = "X-Remand-Queued-Tokens"
 REQUEST_SECONDS = 120.0
+TURN_SECONDS = 90.0
+"""How long a request waits for its turn at most; what is begun by then has the rest of REQUEST_SECONDS to be done."""
 CONNECT_SECONDS = 2.0
 AVOIDED_SECONDS = 5.0
 """How long a worker that broke off or is starting again is asked last."""
 _BYTES_PER_TOKEN = 4
-Send = Callable[[str, bytes], Awaitable[httpx.Response]]
+Gone = Callable[[], Awaitable[object]]
+"""Returns when whoever asked has gone away."""
+_BUSY = (b"queue-full", b"late")
+"""Codes of refusals by workers that are well."""
+Send = Callable[[str, bytes, Mapping[str, str]], Awaitable[httpx.Response]]
 
 
 class CallerLeft(Problem):
@@ -81,15 +88,16 @@ class WorkerPool:
         self._send: Send = self._connections.post
         if transport is not None:
             client = httpx.AsyncClient(headers=headers, transport=transport, trust_env=False)
-            self._send = lambda url, content: client.post(url, content=content)
+            self._send = lambda url, content, more: client.post(url, content=content, headers=more)
 
     async def post(
         self,
         path: str,
         body: Mapping[str, Any],
-        gone: Callable[[], Awaitable[object]] | None = None,
+        gone: Gone | None = None,
         *,
         again: bool = True,
+        wait: float | None = None,
     ) -> httpx.Response:
         """Send JSON to the least queued worker; once more, elsewhere if there is another, when it breaks off or is full.
 
@@ -98,12 +106,14 @@ class WorkerPool:
             body: becomes JSON.
             gone: returns when the caller has gone away; then the request is withdrawn, and the worker drops what it queued for it.
             again: whether asking twice is harmless, as it is where nothing changes and nothing is drawn.
+            wait: seconds that the caller waits; what a worker has not begun by then it refuses and does not compute. TURN_SECONDS at most.
 
         Raises:
             Unavailable: no worker could be reached, or none answered in time.
             CallerLeft: the caller has gone.
         """
-        asking = self._ask(path, orjson.dumps(body), again)
+        until = time.monotonic() + min(TURN_SECONDS, TURN_SECONDS if wait is None else wait)
+        asking = self._ask(path, orjson.dumps(body), again, until)
         return await (asking if gone is None else _unless_gone(asking, gone))
 
     async def load(self, adapter: str) -> int:
@@ -118,25 +128,31 @@ class WorkerPool:
         """Close the connections."""
         self._connections.close()
 
-    async def _ask(self, path: str, content: bytes, again: bool) -> httpx.Response:
+    async def _ask(self, path: str, content: bytes, again: bool, until: float) -> httpx.Response:
         order = sorted(self._workers, key=lambda worker: worker.load)
         answer: httpx.Response | None = None
         for worker in (order * 2)[: 2 if again else 1]:
-            answer = await self._try(worker, path, content) or answer
+            answer = await self._try(worker, path, content, until) or answer
             if answer is not None and (
                 answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or len(order) == 1
             ):
                 return answer
+            if time.monotonic() > until:  # nobody would wait for another
+                break
         if answer is None:
             raise no_worker()
         return answer
 
-    async def _try(self, worker: _Worker, path: str, content: bytes) -> httpx.Response | None:
-        """An answer, or None when the connection failed."""
+    async def _try(
+        self, worker: _Worker, path: str, content: bytes, until: float | None = None
+    ) -> httpx.Response | None:
+        """An answer, or None when the connection failed. until: when its caller leaves, of `time.monotonic`."""
+        left = None if until is None else max(0, math.ceil(until - time.monotonic()))
+        headers = {} if left is None else {"Prefer": f"wait={left}"}
         tokens = len(content) // _BYTES_PER_TOKEN
         worker.under_way += tokens
         try:
-            answer = await self._send(worker.url + path, content)
+            answer = await self._send(worker.url + path, content, headers)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             # It may be at work on this still: asking once more would double what it cannot keep up with.
             worker.avoid()
@@ -150,14 +166,13 @@ class WorkerPool:
         finally:
             worker.under_way -= tokens
         worker.heard(answer)
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and b"queue-full" not in answer.content:
+        refused = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        if refused and not any(code in answer.content for code in _BUSY):
             worker.avoid()
         return answer
 
 
-async def _unless_gone(
-    asking: Awaitable[httpx.Response], gone: Callable[[], Awaitable[object]]
-) -> httpx.Response:
+async def _unless_gone(asking: Awaitable[httpx.Response], gone: Gone) -> httpx.Response:
     answer, leaving = asyncio.ensure_future(asking), asyncio.ensure_future(gone())
     try:
         await asyncio.wait({answer, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from app.http.documented import problems
 from app.http.problems import Invalid
@@ -17,7 +17,7 @@ from app.inference.explaining import explain_limits, explanations
 from app.inference.explanations import check_explainable
 from app.inference.pool import WorkerPool, caller_gone, workers_of
 from app.inference.remembered import RememberedAdapters, remembered_of
-from app.inference.rules import Limits, check_texts
+from app.inference.rules import Limits, check_texts, wait_seconds
 from app.inference.schemas import ClassifyAnswer, ClassifyBody
 from app.settings import get_settings
 from models.data.context import context_of
@@ -25,6 +25,14 @@ from models.data.context import context_of
 router = APIRouter(tags=["inference"])
 Workers = Annotated[WorkerPool, Depends(workers_of)]
 Remembered = Annotated[RememberedAdapters, Depends(remembered_of)]
+Prefer = Annotated[
+    str | None,
+    Header(
+        description="`wait=10`: you wait ten seconds (RFC 7240). What no worker has begun by then is not computed and answered by 503 "
+        "with `Retry-After`. Without it: 90 seconds.",
+        examples=["wait=10"],
+    ),
+]
 
 
 @router.post(
@@ -34,7 +42,12 @@ Remembered = Annotated[RememberedAdapters, Depends(remembered_of)]
     responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
 async def classify(
-    request: Request, body: ClassifyBody, caller: Reader, workers: Workers, remembered: Remembered
+    request: Request,
+    body: ClassifyBody,
+    caller: Reader,
+    workers: Workers,
+    remembered: Remembered,
+    prefer: Prefer = None,
 ) -> Response:
     """Per option of the codebook the calibrated probability and the decision at the adapter's threshold.
 
@@ -60,14 +73,15 @@ async def classify(
         "pool": body.pool,
         "contexts": _contexts(body, len(texts)),
     }
-    answer, timing = await timed(request, workers.post("/classify", asked, caller_gone(request)))
+    gone, wait = caller_gone(request), wait_seconds(prefer)
+    answer, timing = await timed(request, workers.post("/classify", asked, gone, wait=wait))
     if not answer.is_success:
         raise refusal(answer, "/adapter")
     document = orjson.loads(answer.content)
     found: list[Explanation | None] = []
     if body.explain is not None:
         found = await explanations(
-            workers, served, texts, document["results"], body.explain, limits.options, body.pool
+            workers, served, texts, document["results"], body.explain, limits.options, body.pool, gone
         )
     # Made of what was validated already: read as a model a second time it would cost as much again.
     content = classified(document, served, found).model_dump_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from app.http.problems import Invalid, TooLarge
 from models.scheme import QuestionKind, Scheme
 
 NON_LATIN_SHARE = 0.3
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,9})(?![\d.])", re.IGNORECASE)
 _LOOKED_AT = 20_000
 
 
@@ -49,6 +51,12 @@ def check_text(text: str, characters: int, field: str) -> None:
             slug="text-too-long",
             limit_characters=characters,
         )
+
+
+def wait_seconds(prefer: str | None) -> float | None:
+    """Seconds that a caller says to wait, by its header `Prefer: wait=10` (RFC 7240); None where it does not say."""
+    found = _WAIT.search(prefer or "")
+    return None if found is None else float(found.group(1))
 
 
 def decisions(probabilities: Sequence[float], thresholds: Sequence[float], scheme: Scheme) -> list[bool]:

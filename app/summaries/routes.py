@@ -15,7 +15,7 @@ from app.http.documented import problems
 from app.http.problems import Invalid, Problem
 from app.http.security import Principal, Reader
 from app.inference.answers import refusal
-from app.inference.pool import WorkerPool, workers_of
+from app.inference.pool import WorkerPool, caller_gone, workers_of
 from app.inference.rules import check_text
 from app.settings import get_settings
 from app.summaries import job_routes
@@ -58,7 +58,7 @@ async def summarize(
     check_text(body.text, get_settings().max_text_characters, "/text")
     check_wishes(body)
     if body.method != "abstractive":
-        return await _extractive(body, workers, response)
+        return await _extractive(request, body, workers, response)
     writer = await run_in_threadpool(_writer, caller, body)
     asked = {
         **writer.asked, "text": body.text, "recipe": recipe_of(body, writer), "decoding": decoding_of(body), "embedder": body.embedder,
@@ -73,7 +73,9 @@ async def summarize(
     return await _abstractive(request, body, writer, asked)
 
 
-async def _extractive(body: SummarizeBody, workers: WorkerPool, response: Response) -> SummarizeAnswer:
+async def _extractive(
+    request: Request, body: SummarizeBody, workers: WorkerPool, response: Response
+) -> SummarizeAnswer:
     if body.stream:
         raise Invalid(
             "Only abstractive summaries are streamed: leave `stream` out.",
@@ -88,7 +90,7 @@ async def _extractive(body: SummarizeBody, workers: WorkerPool, response: Respon
             slug="unknown-base-model",
         )
     unit, amount = budget_of(body)
-    request = {
+    asked = {
         "text": body.text,
         "base": base,
         "method": body.method,
@@ -96,7 +98,7 @@ async def _extractive(body: SummarizeBody, workers: WorkerPool, response: Respon
         "amount": amount,
         "trade_off": body.trade_off,
     }
-    answer = await workers.post("/summarize", request)
+    answer = await workers.post("/summarize", asked, caller_gone(request))
     if not answer.is_success:
         raise refusal(answer, "/base_model")
     response.headers[TIMING] = answer.headers.get(TIMING, "")

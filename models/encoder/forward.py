@@ -16,6 +16,7 @@ from models.encoder.frames import Place, frame_of, step_of
 from models.encoder.load import Encoder
 from models.encoder.segments import Segments, segment_sums, segments_of
 from models.encoder.tokens import Windows, tokenize
+from models.encoder.transfer import to_device
 from models.families import FAMILIES
 
 
@@ -51,7 +52,7 @@ class HiddenBatch:
         """
         if len(rows) == len(self.rows) and bool((np.diff(rows) == 1).all()):
             return self
-        chosen = torch.from_numpy(rows).to(self.hidden.device)
+        chosen = to_device(rows, self.hidden.device)
         sums = {layer: found[chosen] for layer, found in self.sums.items()}
         if isinstance(self.place, Tensor):
             mask = self.place[chosen]
@@ -59,7 +60,7 @@ class HiddenBatch:
             return HiddenBatch(self.rows[rows], self.hidden[chosen, :longest], mask[:, :longest], sums)
         lengths = self.place.lengths
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        tokens = torch.from_numpy(token_places(starts, rows)).to(self.hidden.device)
+        tokens = to_device(token_places(starts, rows), self.hidden.device)
         segments = segments_of(lengths[rows], self.hidden.device)
         return HiddenBatch(self.rows[rows], self.hidden[:, tokens], segments, sums)
 
@@ -174,13 +175,12 @@ def embed(encoder: Encoder, texts: Sequence[str], max_tokens: int = 256) -> NDAr
 
 def _padded_ids(encoder: Encoder, windows: Windows, rows: Rows) -> tuple[Tensor, Place]:
     places, mask_array = padded_rows(windows.starts, rows)
-    mask = torch.from_numpy(mask_array).to(encoder.device)
-    ids = torch.from_numpy(windows.ids[places].astype(np.int64)).to(encoder.device)
+    mask = to_device(mask_array, encoder.device)
+    ids = to_device(windows.ids[places].astype(np.int64), encoder.device)
     return ids.masked_fill(~mask, encoder.pad_id), mask
 
 
 def _flat_ids(encoder: Encoder, windows: Windows, rows: Rows) -> tuple[Tensor, Place]:
     segments = segments_of(windows.lengths[rows], encoder.device)
     found = windows.ids[token_places(windows.starts, rows)].astype(np.int64)
-    ids = torch.from_numpy(found[None]).to(encoder.device, non_blocking=True)
-    return ids, segments
+    return to_device(found[None], encoder.device), segments

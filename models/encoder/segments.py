@@ -15,6 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from models.encoder.transfer import to_device
 from models.families import FLAT_ATTENTION
 
 _KERNEL_DTYPES = (torch.bfloat16, torch.float16)
@@ -80,9 +81,9 @@ def segments_of(lengths: NDArray[np.int64], device: torch.device | str) -> Segme
     return Segments(
         lengths,
         groups,
-        torch.from_numpy(bounds.astype(np.int32)).to(device, non_blocking=True),
-        torch.from_numpy(owner).to(device, non_blocking=True),
-        torch.from_numpy(places[None]).to(device, non_blocking=True),
+        to_device(bounds.astype(np.int32), device),
+        to_device(owner, device),
+        to_device(places[None], device),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from models.encoder.load import Encoder
 from models.encoder.pace import Batching
 from models.encoder.tuning import own_bytes
 from workers.inference.base_reader import embeddings_of, token_windows
-from workers.inference.encoder_batch import Branch, branch_sums
+from workers.inference.encoder_batch import Branch, begun_sums
 from workers.inference.pooling import TextContext, WindowSums, member_text, pooled_probabilities
 from workers.inference.reading import Answer, Plan, Prepared, Results
 from workers.inference.rescoring import BOUNDS, doubtful, is_exact, precision_of, thresholds_of
@@ -87,6 +87,13 @@ class AdapterReader:
 
     def run(self, windows: Sequence[Window]) -> Sequence[WindowSums]:
         """One pass of the trunk over all windows, then each member over those that it reads."""
+        return self._begun(windows)()
+
+    def begin(self, windows: Sequence[Window]) -> Callable[[], Sequence[WindowSums]] | None:
+        """The same begun on a GPU; None on a CPU."""
+        return self._begun(windows) if self.adapter.encoder.device.type == "cuda" else None
+
+    def _begun(self, windows: Sequence[Window]) -> Callable[[], Sequence[WindowSums]]:
         contexts = [window.request.context[window.text] for window in windows]
         readers: dict[str, list[int]] = {}
         for place, context in enumerate(contexts):
@@ -94,15 +101,20 @@ class AdapterReader:
                 readers.setdefault(name, []).append(place)
         flat = None if self.batching is None else self.batching.flat
         adapter = self.fast or self.adapter
-        sums = branch_sums(adapter.encoder, windows, adapter.depth, self._branches(readers), readers, flat)
-        by_window: list[dict[str, NDArray[np.float32]]] = [{} for _ in windows]
-        for name, places in readers.items():
-            for place, row in zip(places, sums[name], strict=True):
-                by_window[place][name] = row.reshape(-1)
-        return [
-            WindowSums(tuple(found[name] for name in context.members), found.get(_PLAIN), window.tokens)
-            for window, context, found in zip(windows, contexts, by_window, strict=True)
-        ]
+        fetch = begun_sums(adapter.encoder, windows, adapter.depth, self._branches(readers), readers, flat)
+
+        def results() -> Sequence[WindowSums]:
+            sums = fetch()
+            by_window: list[dict[str, NDArray[np.float32]]] = [{} for _ in windows]
+            for name, places in readers.items():
+                for place, row in zip(places, sums[name], strict=True):
+                    by_window[place][name] = row.reshape(-1)
+            return [
+                WindowSums(tuple(found[name] for name in context.members), found.get(_PLAIN), window.tokens)
+                for window, context, found in zip(windows, contexts, by_window, strict=True)
+            ]
+
+        return results
 
     def finish(self, prepared: Prepared, results: Results, plan: Plan, pool: Pool) -> Answer:
         """Pool, calibrate, average over members. "mean" pools features over all tokens, as in training; "max" takes each option's strongest window."""
@@ -180,7 +192,8 @@ class AdapterReader:
             rows = [text for text, members in enumerate(members_of) if name in members]
             member = self.adapter.loaded[name]
             if member.wide is not None and counts is not None:
-                logits = member.each(beside[rows], partial(_wide_logits, counts=counts[rows]))
+                own = counts if len(rows) == len(texts) else counts[rows]
+                logits = member.each(beside[rows], partial(_wide_logits, counts=own))
                 found[name] = dict(zip(rows, logits, strict=True))
         return found
 

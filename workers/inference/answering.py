@@ -37,6 +37,10 @@ def _error(status: int, code: str, detail: str, headers: dict[str, str] | None =
     return json_answer({"code": code, "detail": detail}, status, headers)
 
 
+def _come_back(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
 def guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handler:
     """A handler behind the token, with its errors as JSON, its time told and counted."""
 
@@ -46,7 +50,7 @@ def guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handle
         if token and not hmac.compare_digest(sent, f"Bearer {token}".encode()):
             response = _error(401, "unauthorized", "send REMAND_INFERENCE_TOKEN as a bearer token")
         else:
-            response = await _answer_of(handler, request)
+            response = await _answer_of(handler, request, metrics)
         seconds = time.perf_counter() - began
         if TIMING in response.headers:
             response.headers[TIMING] += f", total;dur={seconds * 1000:.2f}"
@@ -62,13 +66,16 @@ def guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handle
     return answered
 
 
-async def _answer_of(handler: Handler, request: Request) -> Response:
+async def _answer_of(handler: Handler, request: Request, metrics: Metrics) -> Response:
     try:
         return await handler(request)
     except (CallerGoneError, ExplanationAbandonedError):
         return Response(status_code=CLIENT_GONE)
     except QueueFullError as error:
-        return _error(503, "queue-full", str(error), {"Retry-After": str(math.ceil(error.retry_after))})
+        return _error(503, "queue-full", str(error), _come_back(error.retry_after))
+    except LateError as error:
+        metrics.late.inc()
+        return _error(503, "late", str(error), _come_back(error.retry_after))
     except Exception as error:
         for kinds, status, code in _ERRORS:
             if isinstance(error, kinds):
@@ -80,7 +87,6 @@ async def _answer_of(handler: Handler, request: Request) -> Response:
 _ERRORS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((BadRequestError,), 422, "invalid"),
     ((QueueClosedError, EngineStoppedError, EngineBrokenError), 503, "engine-stopped"),
-    ((LateError,), 503, "late"),
     ((FileNotFoundError,), 404, "adapter-missing"),
     ((TooManySentencesError,), 413, "too-many-sentences"),
     ((LookupError, ValueError), 422, "cannot-load"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.encoder.load import Encoder
 from models.encoder.pace import Batching
 from models.encoder.tokens import tokenize
-from workers.inference.encoder_batch import Branch, branch_sums
+from workers.inference.encoder_batch import Branch, begun_sums
 from workers.inference.reading import Answer, Plan, Prepared, Results
 from workers.inference.wire import Pool
 from workers.inference.work import TextFailure, TokenIds, Window
@@ -43,11 +43,18 @@ class BaseReader:
 
     def run(self, windows: Sequence[Window]) -> Sequence[Any]:
         """Per window the sum of the last layer: float32 (hidden)."""
+        return self._begun(windows)()
+
+    def begin(self, windows: Sequence[Window]) -> Callable[[], Sequence[Any]] | None:
+        """The same begun on a GPU; None on a CPU."""
+        return self._begun(windows) if self.encoder.device.type == "cuda" else None
+
+    def _begun(self, windows: Sequence[Window]) -> Callable[[], Sequence[Any]]:
         encoder = self.low or self.encoder
         branch = Branch(encoder.layers, (encoder.depth,))
         flat = None if self.batching is None else self.batching.flat
-        sums = branch_sums(encoder, windows, 0, {"base": branch}, {"base": range(len(windows))}, flat)
-        return list(sums["base"][:, 0])
+        fetch = begun_sums(encoder, windows, 0, {"base": branch}, {"base": range(len(windows))}, flat)
+        return lambda: list(fetch()["base"][:, 0])
 
     def finish(self, prepared: Prepared, results: Results, plan: Plan, pool: Pool) -> Answer:  # noqa: ARG002
         """Embeddings of length 1, mean over all windows of a text."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from models.encoder.forward import trunk_batches
 from models.encoder.load import Encoder
 from models.encoder.tokens import Windows
+from models.encoder.transfer import to_host
 from models.encoder.trunk import upper_sums
 from workers.inference.work import TokenIds, Window
 
@@ -35,7 +36,19 @@ def branch_sums(
     readers: Mapping[str, Sequence[int]],
     flat: bool | None = None,
 ) -> dict[str, Sums]:
-    """Sums over tokens under each branch.
+    """What `begun_sums` begins, once it is there."""
+    return begun_sums(encoder, windows, depth, branches, readers, flat)()
+
+
+def begun_sums(
+    encoder: Encoder,
+    windows: Sequence[Window],
+    depth: int,
+    branches: Mapping[str, Branch],
+    readers: Mapping[str, Sequence[int]],
+    flat: bool | None = None,
+) -> Callable[[], dict[str, Sums]]:
+    """Begin sums over tokens under each branch. A GPU computes them while this thread goes on; a CPU has done so on return.
 
     Args:
         encoder: the base model.
@@ -46,7 +59,7 @@ def branch_sums(
         flat: whether windows are read as a stream without padding; None for what suits the device.
 
     Returns:
-        Per branch float32 (its places, pooled layers, hidden), in the order of `readers`.
+        What waits for them and gives per branch float32 (its places, pooled layers, hidden), in the order of `readers`.
     """
     levels = sorted({layer for branch in branches.values() for layer in branch.pooled})
     packed = packed_windows([window.ids for window in windows])
@@ -64,7 +77,8 @@ def branch_sums(
             part = batch.part(rows[orders[name]])
             found[name] = upper_sums(part, branches[name].upper, depth, branches[name].pooled)
         # Fetched when all is under way, so that a GPU never waits for the next member to be started.
-        return {name: sums.cpu().numpy()[np.argsort(orders[name])] for name, sums in found.items()}
+        fetch = to_host(list(found.values()))
+    return lambda: {name: sums[np.argsort(orders[name])] for name, sums in zip(found, fetch(), strict=True)}
 
 
 def packed_windows(ids: Sequence[TokenIds]) -> Windows:

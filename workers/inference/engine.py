@@ -1,4 +1,8 @@
-"""The engine: one thread that owns the models' arithmetic. Schedule, run, hand out, again."""
+"""The engine: one thread that owns the models' arithmetic. Schedule, run, hand out, again.
+
+A GPU computes beside it: the next batch is made ready and begun there before the one at hand is fetched and handed out, so that the
+GPU never waits for this thread. On a CPU there is nobody to compute beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 import torch
 
 from workers.inference.queue import LaneQueue
-from workers.inference.work import TextFailure, Window
+from workers.inference.work import Ahead, TextFailure, Window
 
 log = structlog.get_logger()
 
@@ -22,6 +28,16 @@ BROKEN_AFTER = 3
 _LOOK_SECONDS = 1.0
 
 Observe = Callable[[Sequence[Window], float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Windows whose turn has come."""
+
+    windows: Sequence[Window]
+    fetch: Callable[[], Sequence[Any]] | None
+    """Waits for what a device computes of them; None: they are still to be run on this thread."""
+    began: float = 0.0
 
 
 class EngineBrokenError(Exception):
@@ -54,6 +70,8 @@ class Engine:
         self._observe = observe
         self._stopping = threading.Event()
         self._fruitless = 0
+        self._under_way: _Batch | None = None
+        self._last_end = 0.0
         self.ended: Future[None] = Future()
         """Done when the thread has ended, for whatever reason."""
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
@@ -79,6 +97,7 @@ class Engine:
             with self._context():
                 while not self._stopping.is_set():
                     self._step()
+                self._finish_under_way()
         except BaseException as error:  # whatever ended the thread, its callers must hear of it
             log.exception("engine stopped", error=type(error).__name__)
             self._queue.close(error)
@@ -86,29 +105,44 @@ class Engine:
             self.ended.set_result(None)
 
     def _step(self) -> None:
-        windows = self._queue.take(self._budget, _LOOK_SECONDS)
-        if not windows:
+        windows = self._queue.take(self._budget, _LOOK_SECONDS if self._under_way is None else 0)
+        following = _begun(windows) if windows else None
+        self._finish_under_way()
+        if following is None:
             return
-        started = time.perf_counter()
-        for window in windows:
-            if window.request.started_at is None:
-                window.request.started_at = started
-        results = self._results(windows)
-        seconds = time.perf_counter() - started
+        if following.fetch is None:
+            self._finish(following)
+        else:
+            self._under_way = following
+
+    def _finish_under_way(self) -> None:
+        batch, self._under_way = self._under_way, None
+        if batch is not None:
+            self._finish(batch)
+
+    def _finish(self, batch: _Batch) -> None:
+        """Have a batch's results, and hand them out."""
+        windows = batch.windows
+        began = _note_begin(windows) if batch.fetch is None else max(batch.began, self._last_end)
+        results = self._results(windows, batch.fetch)
+        self._last_end = time.perf_counter()
+        seconds = self._last_end - began
         for window, result in zip(windows, results, strict=True):
             window.request.settle(window, result)
         self._queue.done(windows, seconds)
         if self._observe is not None:
             self._observe(windows, seconds)
 
-    def _results(self, windows: Sequence[Window]) -> Sequence[Any]:
-        """One result per window.
+    def _results(
+        self, windows: Sequence[Window], fetch: Callable[[], Sequence[Any]] | None = None
+    ) -> Sequence[Any]:
+        """One result per window, by `fetch` where they were begun.
 
         A batch that does not fit into memory is run in halves; one that fails is run again window by window, so that only the
         culprit's text fails.
         """
         try:
-            results = windows[0].request.runner.run(windows)
+            results = (fetch or partial(windows[0].request.runner.run, windows))()
         except torch.OutOfMemoryError as error:
             log.warning("batch too large for memory", windows=len(windows), error=str(error)[:200])
             if len(windows) == 1:
@@ -138,6 +172,27 @@ class Engine:
             self._fruitless = 0
         if self._fruitless >= BROKEN_AFTER:
             raise EngineBrokenError(f"{BROKEN_AFTER} batches in a row failed in every text")
+
+
+def _begun(windows: Sequence[Window]) -> _Batch:
+    """A batch, begun where its runner's device computes beside this thread."""
+    runner = windows[0].request.runner
+    fetch = None
+    if isinstance(runner, Ahead):
+        try:
+            fetch = runner.begin(windows)
+        except Exception as error:  # noqa: BLE001  # run when the batch before it is done, it may fit, or shows again what is wrong
+            log.info("batch not begun ahead", error=type(error).__name__, windows=len(windows))
+    return _Batch(windows, None) if fetch is None else _Batch(windows, fetch, _note_begin(windows))
+
+
+def _note_begin(windows: Sequence[Window]) -> float:
+    """Now, noted with each request that nothing was begun of before."""
+    now = time.perf_counter()
+    for window in windows:
+        if window.request.started_at is None:
+            window.request.started_at = now
+    return now
 
 
 def _alone(window: Window) -> Any:

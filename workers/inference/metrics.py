@@ -43,6 +43,10 @@ class Metrics:
         self.failed_texts = Counter(
             name + "failed_texts", "Texts that could not be read.", registry=self._registry
         )
+        self.late = Counter(
+            name + "late_requests", "Requests whose callers' time was up before they were begun: not computed.",
+            registry=self._registry,
+        )  # fmt: skip
         self._tokens = Counter(name + "tokens", "Tokens computed.", ["lane"], registry=self._registry)
         self._busy = Counter(name + "busy_seconds", "Seconds the engine computed.", registry=self._registry)
         self._batch = Histogram(

@@ -80,6 +80,11 @@ class LaneQueue:
         """Measured speed of the engine, smoothed."""
         return self._speed
 
+    @property
+    def seconds(self) -> float:
+        """What all that is queued should take at the measured speed."""
+        return self.queued_tokens / self._speed
+
     def lane_tokens(self, lane: Lane) -> int:
         """Queued tokens of one lane."""
         return self._tokens[lane]
@@ -226,7 +231,7 @@ class LaneQueue:
         """Whether nobody waits for a request any more; one that came too late for its turn hears so."""
         if not work.future.done() and work.late(now):
             self._forget(work)
-            work.fail(LateError("the request waited for its turn until its deadline"))
+            work.fail(LateError(self.seconds))
         return work.future.done()
 
 

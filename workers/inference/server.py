@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.inference.rules import wait_seconds
 from models.text.words import count_words
 from workers.inference.abstracts import AbstractRoute
 from workers.inference.adapter_reader import AdapterReader
@@ -108,8 +110,10 @@ class Routes:
 
     async def classify(self, request: Request) -> Response:
         """Probabilities of the final model, as JSON."""
+        deadline = _deadline(request)
         asked = classify_request(body_of(await request.body()))
-        question = Question(Lane.INTERACTIVE, asked.texts, Plan(contexts=asked.contexts), asked.pool)
+        plan = Plan(contexts=asked.contexts)
+        question = Question(Lane.INTERACTIVE, asked.texts, plan, asked.pool, deadline)
         outcome = await respond(
             self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
         )
@@ -120,11 +124,12 @@ class Routes:
 
     async def bulk(self, request: Request) -> Response:
         """Probabilities by chosen members, and embeddings if asked for, as .npy arrays one after another."""
+        deadline = _deadline(request)
         asked = bulk_request(body_of(await request.body()))
         kept = self._service.tokens
         tokenize = None if kept is None or asked.corpus is None else kept.of(asked.corpus)
         plan = Plan(asked.members, asked.uses, asked.embeddings, asked.contexts, tokenize)
-        question = Question(Lane.BULK, asked.texts, plan)
+        question = Question(Lane.BULK, asked.texts, plan, deadline=deadline)
         outcome = await respond(
             self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
         )
@@ -135,9 +140,10 @@ class Routes:
 
     async def embed(self, request: Request) -> Response:
         """Sentence embeddings of a base model, as one .npy array."""
+        deadline = _deadline(request)
         asked = embed_request(body_of(await request.body()))
         lane = Lane.BULK if asked.bulk else Lane.INTERACTIVE
-        question = Question(lane, asked.texts, Plan(embeddings=True))
+        question = Question(lane, asked.texts, Plan(embeddings=True), deadline=deadline)
         outcome = await respond(self._service, self._service.bases.get(asked.base), question, _gone(request))
         assert outcome.answer.embeddings is not None
         return _binary([outcome.answer.embeddings.astype(asked.dtype)], outcome)
@@ -154,12 +160,13 @@ class Routes:
 
     async def summarize(self, request: Request) -> Response:
         """The sentences that stand for a text, with their character offsets."""
+        deadline = _deadline(request)
         asked = summarize_request(body_of(await request.body()))
         sentences = sentences_of(asked.text)
         embeddings, headers = np.zeros((len(sentences), 1), dtype=np.float32), {}
         if asked.method == "mmr" and len(sentences) > 1:
             texts = [asked.text[start:end] for start, end in sentences]
-            question = Question(Lane.INTERACTIVE, texts, Plan(embeddings=True))
+            question = Question(Lane.INTERACTIVE, texts, Plan(embeddings=True), deadline=deadline)
             load = self._service.bases.get(asked.base)
             outcome = await respond(self._service, load, question, _gone(request))
             assert outcome.answer.embeddings is not None
@@ -227,6 +234,12 @@ def _headers(outcome: Outcome) -> dict[str, str]:
 
 def _binary(arrays: list[np.ndarray[Any, Any]], outcome: Outcome) -> Response:
     return Response(arrays_to_bytes(arrays), media_type="application/octet-stream", headers=_headers(outcome))
+
+
+def _deadline(request: Request) -> float | None:
+    """Until when a caller waits, of `time.monotonic`; None where it does not say."""
+    seconds = wait_seconds(request.headers.get("prefer"))
+    return None if seconds is None else time.monotonic() + seconds
 
 
 def _gone(request: Request) -> Callable[[], Awaitable[object]]:

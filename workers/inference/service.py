@@ -19,9 +19,11 @@ from workers.inference.rescoring import merged, plan_of
 from workers.inference.residents import Residents
 from workers.inference.token_cache import TokenCache
 from workers.inference.wire import Pool
-from workers.inference.work import Lane, Work, make_work
+from workers.inference.work import Lane, LateError, Work, make_work
 
 _CHARACTERS_PER_TOKEN = 4
+_TICK = 0.001
+"""After a deadline, so that it has passed when it is looked at."""
 Gone = Callable[[], Awaitable[object]]
 """Returns when the caller has gone away."""
 
@@ -97,6 +99,8 @@ class Question:
     texts: Sequence[str]
     plan: Plan = field(default_factory=Plan)
     pool: Pool = "mean"
+    deadline: float | None = None
+    """Of `time.monotonic`: what was not begun by then is not computed; None: its caller waits as long as it takes."""
 
 
 async def respond(
@@ -115,6 +119,7 @@ async def respond(
 
     Raises:
         QueueFullError: no room.
+        LateError: the deadline passed before it was begun.
         QueueClosedError, EngineStoppedError: the engine has stopped.
         CallerGoneError: the caller went away; what was queued is dropped.
         LookupError: a model that does not exist.
@@ -139,8 +144,9 @@ async def _exactly(
         return answer
     exact = reader.exact or await service.adapters.get(reader.exact_key)
     some = replace(
-        question, texts=[question.texts[row] for row in rows], plan=plan_of(question.plan, rows.tolist())
-    )
+        question, texts=[question.texts[row] for row in rows], plan=plan_of(question.plan, rows.tolist()),
+        deadline=None,
+    )  # fmt: skip
     _, found = await _read(service, exact, some, gone, Timing())
     return merged(answer, found, rows)
 
@@ -150,13 +156,19 @@ async def _read(
 ) -> tuple[Prepared, Answer]:
     """Tokenize, queue, compute, pool."""
     loop = asyncio.get_running_loop()
+    if (
+        question.deadline is not None and time.monotonic() > question.deadline
+    ):  # a cold adapter took that long
+        raise LateError(service.queue.seconds)
     admission = service.queue.admit(question.lane, estimated_tokens(question.texts))
     try:
         prepared = await loop.run_in_executor(
             service.tokenizers, reader.prepare, question.texts, question.plan
         )
         timing.mark("tokenize")
-        work, windows = make_work(reader, question.lane, prepared.windows_of, prepared.context)
+        work, windows = make_work(
+            reader, question.lane, prepared.windows_of, prepared.context, question.deadline
+        )
         if windows:
             service.queue.put(admission, work, windows)
     finally:
@@ -180,7 +192,14 @@ async def _result_or_gone(service: Service, work: Work, gone: Callable[[], Await
     leaving = asyncio.ensure_future(gone())
     waiting: set[asyncio.Future[Any]] = {result, leaving}
     try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        while not (result.done() or leaving.done()):
+            now = time.monotonic()
+            if work.late(now):
+                raise LateError(service.queue.seconds)
+            left = (
+                None if work.deadline is None or work.started_at is not None else work.deadline - now + _TICK
+            )
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
             raise CallerGoneError
         return result.result()

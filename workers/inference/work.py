@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,13 @@ class Lane(IntEnum):
 
 
 class LateError(Exception):
-    """A request was not taken up before its deadline: nobody would read its answer."""
+    """A request was not taken up before its deadline: nobody would read its answer. In `retry_after` seconds the queue should be empty."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(
+            f"it was not begun in the time that its caller waits; the queue takes about {retry_after:.1f} s"
+        )
+        self.retry_after = retry_after
 
 
 class Runner(Protocol):
@@ -40,6 +46,15 @@ class Runner(Protocol):
 
     def run(self, windows: Sequence[Window]) -> Sequence[Any]:
         """One result per window, computed on the engine's thread; raises when the batch cannot be computed."""
+        ...
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """A runner whose device may compute beside the engine's thread, which then makes the next batch ready."""
+
+    def begin(self, windows: Sequence[Window]) -> Callable[[], Sequence[Any]] | None:
+        """Begin a batch; what waits for it gives one result per window. None where the engine's thread itself computes: then nothing is begun."""
         ...
 
 

@@ -145,6 +145,13 @@ def test_a_full_worker_is_told_with_when_to_come_back(client, server):
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_a_caller_whose_time_is_up_is_told_so_and_nothing_is_computed(client, reader):
+    answer = client.post("/classify", json={"corpus": CORPUS, "text": "a"}, headers={"Prefer": "wait=0"})
+    assert problem(answer)[:2] == (503, "late")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert not reader.reads
+
+
 def test_without_a_worker_the_operator_is_told_what_to_start(client, server):
     server.stop()
     try:

@@ -15,26 +15,29 @@ class Network:
 
     def __init__(self, **answers):
         self.answers = {host: list(given) for host, given in answers.items()}
-        self.asked = []
+        self.asked, self.waits = [], []
 
     def __call__(self, request):
         host = request.url.host
         self.asked.append(host)
+        self.waits.append(request.headers.get("prefer"))
         given = self.answers[host].pop(0) if len(self.answers[host]) > 1 else self.answers[host][0]
         if isinstance(given, Exception):
             raise given
-        status, queued = given
+        status, queued, *code = given
         return httpx.Response(
-            status, json={"host": host}, headers={QUEUED_HEADER: str(queued), "Retry-After": "7"}
+            status,
+            json={"host": host, "code": code},
+            headers={QUEUED_HEADER: str(queued), "Retry-After": "7"},
         )
 
 
-def ask(network, times=1):
+def ask(network, times=1, **rest):
     async def main():
         pool = WorkerPool(
             [f"http://{host}" for host in network.answers], transport=httpx.MockTransport(network)
         )
-        answers = [await pool.post("/classify", {}) for _ in range(times)]
+        answers = [await pool.post("/classify", {}, **rest) for _ in range(times)]
         await pool.close()
         return answers
 
@@ -60,7 +63,7 @@ def test_a_single_worker_is_asked_a_second_time_after_a_break():
 
 def test_a_full_worker_is_passed_over_once():
     network = Network(a=[(503, 0)], b=[(200, 10)])
-    assert ask(network)[0].json() == {"host": "b"}
+    assert ask(network)[0].json()["host"] == "b"
 
 
 def test_when_all_are_full_the_refusal_comes_through_with_its_retry_after():
@@ -90,6 +93,22 @@ def test_a_worker_that_is_starting_again_does_not_draw_requests_by_its_empty_que
     network = Network(a=[(503, 0), (503, 0), (200, 0)], b=[(200, 10)])
     assert [answer.json()["host"] for answer in ask(network, 2)] == ["b", "b"]
     assert network.asked == ["a", "b", "b"]
+
+
+def test_workers_are_told_how_long_is_waited():
+    network = Network(a=[httpx.ReadError("reset"), (200, 0)])
+    ask(network)
+    ask(network, wait=7.5)
+    ask(network, wait=1e6)
+    assert network.waits == [*["wait=90"] * 2, "wait=8", "wait=90"]
+
+
+def test_when_the_time_is_up_no_other_worker_is_asked_and_who_was_busy_is_not_avoided():
+    network = Network(a=[(503, 0, "late"), (200, 0)], b=[(200, 10)])
+    assert ask(network, wait=0)[0].status_code == 503
+    assert network.asked == ["a"]
+    network = Network(a=[(503, 0, "late"), (200, 0)], b=[(200, 10)])
+    assert [answer.json()["host"] for answer in ask(network, 2)] == ["b", "a"]
 
 
 def test_what_is_under_way_counts_as_queued():

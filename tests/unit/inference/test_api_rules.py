@@ -3,7 +3,7 @@
 import pytest
 
 from app.http.problems import Invalid, TooLarge
-from app.inference.rules import Limits, check_texts, decisions, language_warning
+from app.inference.rules import Limits, check_texts, decisions, language_warning, wait_seconds
 from models.scheme import Option, Question, QuestionKind, Scheme
 
 LIMITS = Limits(texts=3, characters=10)
@@ -22,6 +22,22 @@ def test_the_text_at_fault_is_named(texts, kind, field, slug):
     with pytest.raises(kind) as problem:
         check_texts(texts, LIMITS)
     assert (problem.value.field, problem.value.slug) == (field, slug)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("wait=10", 10),
+        ("respond-async, WAIT = 0", 0),
+        ("return=minimal; wait=5", 5),
+        ("wait=1.5", None),
+        ("await=5", None),
+        ("wait=soon", None),
+        (None, None),
+    ],
+)
+def test_how_long_a_caller_waits(prefer, seconds):
+    assert wait_seconds(prefer) == seconds
 
 
 def test_texts_at_the_limits_pass():

@@ -109,6 +109,74 @@ def test_like_lengths_share_batches(queue):
     assert sorted(size for batch in sizes for size in batch) == [2, 3, 4, 30, 31]
 
 
+class Beside(FakeReader):
+    """A reader whose device computes beside the engine's thread; `told` says in which order what was done."""
+
+    def __init__(self, **rest):
+        super().__init__(**rest)
+        self.told = []
+
+    def begin(self, windows):
+        name = windows[0].request.context[windows[0].text]
+        self.told.append(f"begin {name}")
+        if name == "too much beside another":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if name == "first":
+            self.started.set()
+            assert self.gate.wait(PATIENCE)
+
+        def fetch():
+            self.told.append(f"fetch {name}")
+            return FakeReader.run(self, windows)
+
+        return fetch
+
+
+def put_behind(queue, reader, texts):
+    """Requests, each a batch of its own, that come while the engine begins a first one; their results."""
+    first = put(queue, reader, ["first"])
+    assert reader.started.wait(PATIENCE)
+    works = [put(queue, reader, [text]) for text in texts]
+    reader.gate.set()
+    return [work.future.result(PATIENCE) for work in (first, *works)]
+
+
+@pytest.fixture
+def single(queue):
+    """An engine whose batches are of one window."""
+    engine = Engine(queue, 1)
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+def test_a_device_begins_the_next_batch_before_the_one_at_hand_is_fetched(queue, single):
+    reader = Beside(gate=threading.Event())
+    assert put_behind(queue, reader, ["second", "third"]) == [[[5.0]], [[6.0]], [[5.0]]]
+    assert reader.told == [
+        "begin first", "begin second", "fetch first", "begin third", "fetch second", "fetch third",
+    ]  # fmt: skip
+    assert queue.queued_tokens == 0
+    single.stop()
+    assert not single.alive
+
+
+@pytest.mark.usefixtures("single")
+def test_what_cannot_be_begun_beside_another_batch_is_run_after_it(queue):
+    reader = Beside(gate=threading.Event(), window=30)
+    results = put_behind(queue, reader, ["too much beside another", "third"])
+    assert results == [[[5.0]], [[23.0]], [[5.0]]]
+    assert reader.told[:4] == ["begin first", "begin too much beside another", "fetch first", "begin third"]
+
+
+@pytest.mark.usefixtures("single")
+def test_a_batch_that_fails_when_it_is_fetched_fails_its_own_text_alone(queue):
+    reader = Beside(gate=threading.Event())
+    first, poisoned, third = put_behind(queue, reader, [POISON, "third"])
+    assert (first, third) == ([[5.0]], [[5.0]])
+    assert isinstance(poisoned[0], TextFailure)
+
+
 @pytest.mark.usefixtures("engine")
 def test_a_batch_too_large_for_memory_is_computed_in_parts_and_later_ones_are_smaller(queue):
     class Small(FakeReader):

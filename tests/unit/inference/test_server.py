@@ -156,6 +156,45 @@ def test_a_full_queue_answers_503_with_retry_after(client, worker):
     assert classify(client, ["a"]).status_code == 200
 
 
+def test_what_was_not_begun_in_the_time_that_its_caller_waits_is_not_computed(worker):
+    worker.reader.gate = threading.Event()
+    with TestClient(worker.app) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(classify, client, ["first"])
+        assert worker.reader.started.wait(10)
+        late = client.post(
+            "/classify", json={"adapter": DIGEST, "texts": ["late"]}, headers={"Prefer": "wait=1"}
+        )
+        assert (late.status_code, late.json()["code"]) == (
+            503,
+            "late",
+        )  # while the engine is at work on the first
+        assert int(late.headers["retry-after"]) >= 1
+        worker.reader.gate.set()
+        assert first.result(10).status_code == 200
+        assert classify(client, ["next"]).status_code == 200
+        assert worker.reader.batches == [[(Lane.INTERACTIVE, 5)], [(Lane.INTERACTIVE, 4)]]
+        assert "remand_inference_late_requests_total 1.0" in client.get("/metrics").text
+        assert worker.queue.queued_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/classify", {"adapter": DIGEST, "texts": ["a"]}),
+        ("/bulk", {"adapter": DIGEST, "texts": ["a"], "members": ["final"], "uses": [[0]]}),
+        ("/embed", {"base": "minilm", "texts": ["a"]}),
+        ("/summarize", {"base": "minilm", "text": "One here. Two there.", "unit": "sentences", "amount": 1}),
+    ],
+)
+def test_a_request_whose_time_is_up_when_its_model_is_loaded_is_not_even_tokenized(
+    client, worker, path, body
+):
+    answer = client.post(path, json=body, headers={"Prefer": "respond-async, wait=0"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "late")
+    assert worker.reader.batches == []
+    assert client.post(path, json=body, headers={"Prefer": "wait=60"}).status_code == 200
+
+
 def test_a_dead_engine_is_told_by_livez_and_to_callers(client, worker):
     assert client.get("/livez").status_code == 200
     worker.engine.stop()
