@@ -12,7 +12,7 @@ from app.db.session import writing
 from app.db.tables import Adapter, Evaluation, Job
 from app.ids import new_id
 from models.evaluation.arms import DOCUMENT_MEASURES, SUMMARY_MEASURES, compared, pairs_of
-from workers.evaluate.arms import Subject
+from workers.evaluate.arms import Subject, Subjects
 from workers.evaluate.generated import Arm, Told, report_of
 from workers.evaluate.items import Items
 from workers.evaluate.perplexities import _perplexities
@@ -20,7 +20,7 @@ from workers.evaluate.summaries import TITLES, _samples, _sentence
 
 ROWS = 60
 GROUPS = [f"case-{row // 2}" for row in range(ROWS)]
-HELD_OUT = {"of": 92, "seen": 30, "seen_ids": [f"row-{row}" for row in range(30)], "repeated": 2, "known": True, "vouched": False}  # fmt: skip
+HELD_OUT = {"of": 92, "seen": 30, "seen_by": {"tuned": 30}, "seen_ids": [f"row-{row}" for row in range(30)], "repeated": 2, "known": True, "vouched": False}  # fmt: skip
 
 
 def items() -> Items:
@@ -54,13 +54,23 @@ def of_summaries(engine: Engine, corpus_id: str, adapter_id: str | None) -> str:
     found = compared(scores, SUMMARY_MEASURES, GROUPS, pairs_of(list(scores), ["tuned", "base"], "lead"), 0)
     titles = TITLES | {"tuned": "with the adapter", "base": "base model"}
     written = {name: [f"{name} says <i>{row}</i>." for row in range(ROWS)] for name in scores}
+    how = {"prefix": "summarize: ", "max_input_tokens": 1024, "max_tokens": 64, "strategy": "auto",
+           "ran": {"whole": 40, "extract_then_abstract": 18, "none": 2}, "failures": {"prompt-too-long": 2}}  # fmt: skip
     arms = [
-        Arm(name, titles[name], "extractive" if name in TITLES else "model", {"words": 3.0, "failed": 2 * (name == "base")}, written[name], {})
+        Arm(
+            name,
+            titles[name],
+            "extractive" if name in TITLES else "model",
+            {"words": 3.0, "empty": int(name == "tuned"), "failed": 2 * (name == "base")}
+            | ({} if name in TITLES else {"writing": how}),
+            written[name],
+            {},
+        )
         for name in scores
-    ]  # fmt: skip
+    ]
     told = Told(SUMMARY_MEASURES, {
-        "writing": {"prefix": "summarize: ", "max_input_tokens": 1024, "max_tokens": 64, "beams": 1, "sampling": False, "texts_cut": 1},
-        "extractive": {"words": "matched", "encoder": "minilm"},
+        "writing": {"beams": 1, "sampling": False},
+        "extractive": {"words": "matched", "by_mean": 1, "mean_words": 3, "mean_of": "model", "encoder": "minilm"},
         "rouge": {"package": "rouge-score 0.1.2", "stemming": True, "score": "F1"},
         "bertscore": {"encoder": "minilm", "sha256": "0" * 64, "dtype": "float32", "layer": 5, "layers": 6, "idf": False,
                       "rescaling": False, "score": "F1", "texts_cut": 0},
@@ -81,7 +91,7 @@ def of_a_causal_model(engine: Engine, corpus_id: str, adapter_id: str | None) ->
     told = _perplexities(read, GROUPS, 0)
     for name, one in told["arms"].items():
         found["arms"][name]["perplexity"] = one
-    found["differences"][0]["change"] = told["change"]
+    found["differences"][0]["change"] = told["changes"]["base"]
     arms = [Arm(name, title, "model", {"failed": 0}, [None] * ROWS, {}) for name, title in (("tuned", "with the adapter"), ("base", "base model"))]  # fmt: skip
     sample = {"key": "row-0", "text": "The court", "reference": "heard the claim.", "written": [{"arm": "tuned", "text": "held that"}, {"arm": "base", "text": ""}]}  # fmt: skip
     settings = {"window": 128, "continuations": {"words": 50, "max_tokens": 80, "sampling": False}}
@@ -98,8 +108,8 @@ def _stored(
     context: Any = SimpleNamespace(params=params, corpus_id=corpus_id, job_id=job_id)
     with writing(engine) as session:
         row = session.get(Adapter, adapter_id) if adapter_id else None
-        subject = Subject("flan-t5-base", row, None, {})
-        document = report_of(context, subject, items(), arms, found, told)
+        subjects = Subjects(Subject("flan-t5-base", row, None, {}))
+        document = report_of(context, subjects, items(), arms, found, told)
         session.add(Job(id=job_id, corpus_id=corpus_id, kind="evaluate", state="succeeded"))
         session.flush()
         session.add(

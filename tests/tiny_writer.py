@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,16 @@ def make_writer(folder: Path, family: str, seed: int = 0) -> Path:
 
 
 def make_writer_adapter(
-    folder: Path, base: Path, family: str, seed: int = 1, **reading: Any
+    folder: Path, base: Path, family: str, seed: int = 1, learned: Sequence[str] | None = None, **reading: Any
 ) -> dict[str, Any]:
-    """An adapter folder with random LoRA on a base made by `make_writer`; its manifest."""
+    """An adapter folder with random LoRA on a base made by `make_writer`; its manifest. learned: texts that it says it has seen."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     from models.adapters.folder import finish
+    from models.adapters.seen import Seen, write_seen
     from models.catalog import weights_digest
+    from models.data.near_duplicates import content_digests, signatures
 
     task = TASKS[family]
     targets = {
@@ -67,6 +70,9 @@ def make_writer_adapter(
     (folder / "README.md").unlink(missing_ok=True)
     read = {"block_tokens": 32} if task == "causal" else {"style": "document", "prefix": "summarize: ", "max_input_tokens": 64, "max_target_tokens": 16}  # fmt: skip
     (folder / "report.json").write_text("{}")
+    if learned is not None:
+        seen = Seen(frozenset(), frozenset(content_digests(learned)), signatures(learned))
+        write_seen(folder, seen)
     return finish(folder, {
         "task": task,
         "option_keys": [],

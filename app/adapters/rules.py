@@ -33,6 +33,38 @@ def beats_baselines(report: Mapping[str, Any]) -> bool:
     return report.get("verdict", {}).get("beats_baselines") is True
 
 
+def compared_with_baselines(report: Mapping[str, Any]) -> bool | None:
+    """What the report says about the baselines; None where none was compared: of what writes text there is none."""
+    found = report.get("verdict", {}).get("beats_baselines")
+    return found if isinstance(found, bool) else None
+
+
+def generative_change(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """{measure, before, after} of training on held-out documents: ROUGE-L where it was measured, else perplexity, of pairs the loss; None without."""
+    places = {
+        "rouge_l": ("rouge", "{}", "rouge_l"),
+        "perplexity": ("perplexity", "{}", "perplexity"),
+        "loss": ("loss_{}",),
+    }
+    if report.get("task") != "causal":
+        del places["perplexity"]  # said of pairs, too, and of no use there
+    for measure, place in places.items():
+        before, after = (
+            _number(report.get("result"), [part.format(when) for part in place])
+            for when in ("before", "after")
+        )
+        if before is not None and after is not None:
+            return {"measure": measure, "before": before, "after": after}
+    return None
+
+
+def _number(found: Any, place: Sequence[str]) -> float | None:
+    """A finite number in a report, which may come from elsewhere; None where there is none."""
+    for part in place:
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
+
+
 def promotion(
     report: Mapping[str, Any], present: Present | None = None, rules: GateRules | None = None
 ) -> Promotion:

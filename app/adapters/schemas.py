@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from app.adapters.rules import macro_f1
+from app.adapters.rules import compared_with_baselines, generative_change, macro_f1
 from app.db.tables import Adapter
 from app.http.problems import Invalid
 from app.http.schemas import AnswerModel, RequestModel
@@ -33,6 +33,14 @@ class PromoteBody(RequestModel):
         return self
 
 
+class GenerativeChange(AnswerModel):
+    """A held-out number before and after training."""
+
+    measure: Literal["rouge_l", "perplexity", "loss"]
+    before: float
+    after: float
+
+
 class AdapterAnswer(AnswerModel):
     """An adapter, without its report."""
 
@@ -46,8 +54,13 @@ class AdapterAnswer(AnswerModel):
     option_keys: list[str] = Field(description="Its options, in the order of its probabilities.")
     digest: str = Field(description="sha256 over all its files and its manifest.")
     origin: str = Field(description="train or import.")
-    beats_baselines: bool = Field(description="Whether its held-out macro-F1 is above both baselines'.")
+    beats_baselines: bool | None = Field(
+        description="Whether its held-out macro-F1 is above both baselines'; null where none was compared."
+    )
     macro_f1: float | None = Field(description="Held-out.")
+    change: GenerativeChange | None = Field(
+        description="What training changed on held-out documents, of adapters made to write; null of others, and without a report."
+    )
     promoted: bool = Field(description="Whether its corpus serves it by default.")
     promoted_at: datetime | None
     created_by: str | None
@@ -62,6 +75,11 @@ class AdapterDetail(AdapterAnswer):
 
 def adapter_answer(adapter: Adapter, *, promoted: bool) -> AdapterAnswer:
     """The API's form of an adapter row."""
-    computed = {"promoted", "macro_f1"}
+    computed = {
+        "promoted": promoted,
+        "macro_f1": macro_f1(adapter.report),
+        "beats_baselines": compared_with_baselines(adapter.report),
+        "change": generative_change(adapter.report),
+    }
     fields = {name: getattr(adapter, name) for name in AdapterAnswer.model_fields if name not in computed}
-    return AdapterAnswer(**fields, promoted=promoted, macro_f1=macro_f1(adapter.report))
+    return AdapterAnswer(**fields, **computed)

@@ -27,24 +27,33 @@ def register(app: typer.Typer) -> None:
 
 def list_(corpus: Annotated[str | None, typer.Option(help="Only adapters of this corpus.")] = None) -> None:
     """Adapters, newest first."""
-    from rich.console import Console
-    from rich.table import Table
-
     from app.cli.client import call, connect
+    from app.cli.tables import print_table
 
     with connect() as client:
         page = call(client, "GET", "/adapters", params={"corpus": corpus} if corpus else {}).json()
-    table = Table(box=None)
-    table.add_column("adapter", no_wrap=True, min_width=28)  # an id is there to be copied
-    for heading in ("name", "base model", "macro-F1", "beats baselines", "promoted"):
-        table.add_column(heading)
-    for item in page["items"]:
-        score = "" if item["macro_f1"] is None else f"{item['macro_f1']:.3f}"
-        table.add_row(
-            item["id"], item["name"], item["base_model"], score,
-            "yes" if item["beats_baselines"] else "no", "yes" if item["promoted"] else "",
-        )  # fmt: skip
-    Console().print(table)
+    known = {True: "yes", False: "no", None: "–"}
+    rows = [
+        [
+            item["id"], item["name"], item["task"], Path(item["base_model"]).name, _held_out(item),
+            known[item["beats_baselines"]], "yes" if item["promoted"] else "",
+        ]
+        for item in page["items"]
+    ]  # fmt: skip
+    headings = ["adapter", "name", "task", "base model", "held out", "beats baselines", "promoted"]
+    print_table(headings, rows, copied=0)
+
+
+def _held_out(item: dict[str, Any]) -> str:
+    """What training measured on held-out texts: macro-F1, or ROUGE-L, perplexity or loss before and after."""
+    if item["macro_f1"] is not None:
+        return f"macro-F1 {item['macro_f1']:.3f}"
+    change = item["change"]
+    if change is None:
+        return "–"
+    words = {"rouge_l": "ROUGE-L", "perplexity": "perplexity", "loss": "loss per token"}[change["measure"]]
+    form = ".2f" if change["measure"] == "perplexity" else ".3f"
+    return f"{words} {change['before']:{form}} → {change['after']:{form}}"
 
 
 def report(
@@ -124,17 +133,28 @@ def export(
 
 
 def _show_report(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from app.cli.tables import print_table
 
+    if not found.get("options"):  # made to write, or imported without a report
+        typer.echo(found.get("sentence") or "The adapter came without numbers.")
+        for warning in found.get("warnings") or []:
+            typer.echo(warning)
+        _show_evaluations(found)
+        return
     readings = [name for name in ("model", "tfidf", "probe", "untrained") if name in found.get("macro", {})]
-    table = Table("F1 by option", "yes", *readings, "threshold", box=None)
-    for option in found.get("options", []):
-        table.add_row(*_option_row(option, readings))
-    table.add_row("macro", "", *(_number(found["macro"][name].get("f1")) for name in readings), "")
-    table.add_row("micro", "", *(_number(found["micro"][name].get("f1")) for name in readings), "")
-    Console().print(table)
+    rows = [_option_row(option, readings) for option in found["options"]]
+    rows += [
+        [level, "", *(_number(found[level][name].get("f1")) for name in readings), ""]
+        for level in ("macro", "micro")
+    ]
+    print_table(["F1 by option", "yes", *readings, "threshold"], rows)
     typer.echo(found.get("verdict", {}).get("sentence", ""))
+    _show_evaluations(found)
+
+
+def _show_evaluations(found: dict[str, Any]) -> None:
+    for one in found.get("evaluations") or []:
+        typer.echo(f"\nEvaluated {one['created_at'][:10]} ({one['report']}): {one['sentence']}")
 
 
 def _option_row(option: dict[str, Any], readings: list[str]) -> list[str]:

@@ -44,11 +44,25 @@ def evaluate(  # noqa: PLR0913, PLR0917  # options of a command
     ] = None,
     text_field: Annotated[str | None, typer.Option(help="Summaries: field of a row with the text.")] = None,
     summary_field: Annotated[str | None, typer.Option(help="Summaries: field with the reference.")] = None,
+    group_field: Annotated[
+        str | None, typer.Option(help="Summaries: field whose value keeps rows together.")
+    ] = None,
+    id_field: Annotated[str | None, typer.Option(help="Summaries: field that names a row.")] = None,
     style: Annotated[
         str | None, typer.Option(help="Summaries by a base model: document or dialogue.")
     ] = None,
     words: Annotated[str | None, typer.Option(help="Words of an extractive summary, or `matched`.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens of a summary, or of a continuation.")
+    ] = None,
     beams: Annotated[int | None, typer.Option(help="Summaries: beams; 1 is greedy.")] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Summaries: how texts longer than the model reads are summarized: cut (as in training), auto, extract_then_abstract, "
+            "chunk_and_merge. Several times: a row for each."
+        ),
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Base model of BERTScore; default minilm.")] = None,
     vouched: Annotated[
         bool,
@@ -64,8 +78,9 @@ def evaluate(  # noqa: PLR0913, PLR0917  # options of a command
     from app.cli.train import follow_to_the_end
 
     settings = {
-        "document_set": documents, "items": items, "text_field": text_field, "summary_field": summary_field, "style": style,
-        "words": words, "beams": beams, "encoder": encoder, "vouched": vouched or None,
+        "document_set": documents, "items": items, "text_field": text_field, "summary_field": summary_field,
+        "group_field": group_field, "id_field": id_field, "style": style, "words": words, "max_tokens": max_tokens, "beams": beams,
+        "strategies": strategy or None, "encoder": encoder, "vouched": vouched or None,
     }  # fmt: skip
     with connect() as client:
         is_adapter = adapter.startswith("adp_")
@@ -106,7 +121,8 @@ def _settings(task: str, given: dict[str, Any]) -> dict[str, Any]:
     if task != "classify":
         return {task: named}
     if named:
-        option = next(iter(named)).replace("_", "-").replace("document-set", "documents")
+        name = next(iter(named))
+        option = {"document_set": "documents", "strategies": "strategy"}.get(name, name.replace("_", "-"))
         fail(f"--{option} belongs to summaries and causal models; this evaluates options.")
     return {}
 

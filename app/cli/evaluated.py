@@ -4,70 +4,94 @@ from __future__ import annotations
 
 from typing import Any
 
-_SHOWN = ("rouge1", "rouge2", "rougeL", "rougeLsum", "bertscore", "numbers", "names", "supported")
+import typer
+
+from app.cli.tables import print_table
+from app.evaluations.words import ran_words, scope_words
+
+_COUNTS = (("words", "words, mean", ".1f"), ("empty", "empty", ","), ("failed", "failed", ","))
 
 
 def show(found: dict[str, Any]) -> None:
-    """The table of whichever task it was."""
+    """The tables of whichever task it was."""
     {"summarize": _summaries, "causal": _perplexities}.get(found.get("task", "classify"), _options)(found)
 
 
 def _summaries(found: dict[str, Any]) -> None:
-    """A line per model and method, in percent with intervals."""
-    from rich.console import Console
-    from rich.table import Table
+    """A column per model and method, in percent with intervals; below it what the first has more than each other."""
+    arms, titles = found["arms"], {arm["name"]: arm["title"] for arm in found["arms"]}
+    rows = [
+        [measure["title"], *(_percent(arm["measures"][measure["key"]]) for arm in arms)]
+        for measure in found["measures"]
+    ]
+    rows += [[words, *(format(arm[key], form) for arm in arms)] for key, words, form in _COUNTS]
+    print_table(["percent", *(arm["title"] for arm in arms)], rows)
+    _differences(found, titles)
+    typer.echo(f"\n{scope_words(found)}")
+    for arm in arms:
+        if arm.get("writing"):
+            typer.echo(f"{arm['title']}: {ran_words(arm['writing'])}")
+    typer.echo(found["verdict"]["sentence"])
 
-    titles = {
-        measure["key"]: measure["title"].split(" found")[0].split(" supp")[0] for measure in found["measures"]
-    }
-    table = Table("summary", *(titles[key] for key in _SHOWN), "words", box=None)
-    for arm in found["arms"]:
-        cells = [_percent(arm["measures"][key]) for key in _SHOWN]
-        table.add_row(arm["title"], *cells, f"{arm['words']:.1f}")
-    Console().print(table)
+
+def _differences(found: dict[str, Any], titles: dict[str, str]) -> None:
+    """What the evaluated model has more than each other; without one, what each method has more than Lead."""
+    first = found["arms"][0]
+    side, other = ("first", "second") if first["kind"] == "model" else ("second", "first")
+    pairs = [pair for pair in found["differences"] if pair[side] == first["name"]]
+    if not pairs:
+        return
+    words = ("", " minus each other") if side == "first" else ("Each other minus ", "")
+    typer.echo(f"\n{words[0]}{first['title']}{words[1]}, percentage points with 95 % intervals:")
+    rows = [
+        [measure["title"], *(_percent(pair["measures"][measure["key"]], "+") for pair in pairs)]
+        for measure in found["measures"]
+    ]
+    print_table(["", *(titles[pair[other]] for pair in pairs)], rows)
 
 
 def _perplexities(found: dict[str, Any]) -> None:
     """A line per model."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("model", "perplexity", "95 % interval", "documents", "tokens", box=None)
+    rows = []
     for arm in found["arms"]:
         told = arm["perplexity"]
         ends = told["interval"]
         within = "–" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
-        table.add_row(
-            arm["title"], f"{told['perplexity']:.2f}", within, f"{told['documents']:,}", f"{told['tokens']:,}"
-        )
-    Console().print(table)
+        counts = (f"{told['documents']:,}", f"{told['tokens']:,}")
+        rows.append([arm["title"], f"{told['perplexity']:.2f}", within, *counts])
+    print_table(["model", "perplexity", "95 % interval", "documents", "tokens"], rows)
+    typer.echo(f"\n{scope_words(found)}")
+    typer.echo(found["verdict"]["sentence"])
 
 
-def _percent(found: dict[str, Any]) -> str:
-    if found["mean"] is None:
+def _percent(found: dict[str, Any], sign: str = "") -> str:
+    """A mean, or with "+" a difference."""
+    value = found["difference" if sign else "mean"]
+    if value is None:
         return "–"
     ends = found["interval"]
-    within = "" if ends is None else f" ({100 * ends[0]:.0f}–{100 * ends[1]:.0f})"
-    return f"{100 * found['mean']:.1f}{within}"
+    within = "" if ends is None else f" ({100 * ends[0]:{sign}.1f} to {100 * ends[1]:{sign}.1f})"
+    return f"{100 * value:{sign}.1f}{within}"
 
 
 def _options(found: dict[str, Any]) -> None:
     """Option by option, always-no beside accuracy, and the difference from what stands beside it."""
-    from rich.console import Console
-    from rich.table import Table
-
     intervals = found.get("evidence", {}).get("intervals", {}).get("options", {})
-    table = Table("option", "yes", "F1", "95 % interval", "PR-AUC", "accuracy", "always no", box=None)
+    rows = []
     for option in found["options"]:
         within = intervals.get(option["key"], {}).get("f1")
-        table.add_row(
-            option["key"],
-            f"{option['positives']:,}",
-            _number(option["f1"]),
-            "–" if within is None else f"{within[0]:.3f} to {within[1]:.3f}",
-            *(_number(option[part]) for part in ("pr_auc", "accuracy", "always_no")),
+        rows.append(
+            [
+                option["key"],
+                f"{option['positives']:,}",
+                _number(option["f1"]),
+                "–" if within is None else f"{within[0]:.3f} to {within[1]:.3f}",
+                *(_number(option[part]) for part in ("pr_auc", "accuracy", "always_no")),
+            ]
         )
-    Console().print(table)
+    print_table(["option", "yes", "F1", "95 % interval", "PR-AUC", "accuracy", "always no"], rows)
+    typer.echo("")
+    typer.echo(found["verdict"]["sentence"])
 
 
 def _number(value: float | None) -> str:

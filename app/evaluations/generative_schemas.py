@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
+from app.http.problems import Invalid
 from app.http.schemas import RequestModel
-from app.training.generative_schemas import FieldName, SetReference
+from app.training.generative_schemas import SetReference, SummaryPairs
 from models.catalog import DEFAULT
 
 Items = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["all"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Strategy = Literal["cut", "auto", "extract_then_abstract", "chunk_and_merge"]
 USUAL_ITEMS = 50
 _ITEMS = "So many, drawn by the seed from those that the adapter has not seen, or `all` of these."
 _VOUCHED = (
@@ -20,30 +22,17 @@ _VOUCHED = (
 )
 
 
-class SummaryEvaluation(RequestModel):
+class SummaryEvaluation(SummaryPairs):
     """Summaries beside what people wrote. Lead, TextRank, LexRank and MMR always stand in the table."""
 
-    document_set: SetReference | None = Field(
-        None,
-        description="The rows of this set's JSONL and CSV files; default: the corpus's texts with a summary in their metadata.",
-    )
-    text_field: FieldName = Field("text", description="Field of a row that holds the text.")
-    summary_field: FieldName = Field(
-        "summary",
-        description="Field of a row, or metadata key of the corpus's texts, that holds the reference.",
-    )
-    group_field: FieldName = Field(
-        "group", description="Field of a row whose value keeps rows together: intervals are by group."
-    )
-    id_field: FieldName = Field("id", description="Field of a row that names it.")
     items: Items = Field(USUAL_ITEMS, description=_ITEMS)
     style: Literal["document", "dialogue"] | None = Field(
         None, description="What a base model by itself reads before the text; adapters bring their own."
     )
     words: Annotated[int, Field(ge=1, le=100_000)] | Literal["matched"] = Field(
         "matched",
-        description="Words an extractive summary may have; matched: as many as the evaluated model's summary of the same text, "
-        "without a model the references' mean.",
+        description="Words an extractive summary may have; matched: as many as the evaluated model's summary of the same text; where that is "
+        "empty, the mean of those that are not; where all are, or without a model, the references' mean.",
     )
     max_input_tokens: int | None = Field(
         None,
@@ -58,6 +47,14 @@ class SummaryEvaluation(RequestModel):
         description="Most tokens of a summary; default: the adapter's own, 256 for a base model by itself.",
     )
     beams: int = Field(1, ge=1, le=16, description="1: greedy.")
+    strategies: list[Strategy] = Field(
+        ["cut"],
+        min_length=1,
+        max_length=4,
+        description="How a model summarizes texts longer than `max_input_tokens`: `cut` reads their beginning, as training does; the others "
+        "are those of POST /summarize. By each the model under evaluation gets a row of its own, paired with the first; other models "
+        "summarize by the first.",
+    )
     encoder: ModelName = Field(
         DEFAULT,
         description="Base model of BERTScore, of MMR, and of sentences that the source must support: a catalog name or an allowed folder.",
@@ -66,6 +63,12 @@ class SummaryEvaluation(RequestModel):
         None, ge=1, le=200, description="Layer whose vectors BERTScore compares; default: five sixths up."
     )
     vouched: bool = Field(False, description=_VOUCHED)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.strategies)) < len(self.strategies):
+            raise Invalid("Name each strategy once.", field="/summarize/strategies", slug="strategy-repeated")
+        return self
 
 
 class CausalEvaluation(RequestModel):

@@ -62,7 +62,8 @@ def evaluate(body: EvaluationBody, caller: Admin, db: WriteDB, idempotent: Idemp
     named, a second adapter stand beside it, with paired tests.
 
     With `summarize`: summaries of held-out texts beside people's, by adapter, base model and extractive methods. With
-    `causal`: perplexity of held-out documents under adapter and base model. docs/evaluation.md says how.
+    `causal`: perplexity of held-out documents under adapter and base model. Where named, a second adapter beside them.
+    docs/evaluation.md says how.
     """
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
     # Before anything else is said: a key learns nothing of what it may not reach.
@@ -75,7 +76,7 @@ def evaluate(body: EvaluationBody, caller: Admin, db: WriteDB, idempotent: Idemp
     if task == "classify":
         params = _classification(db, body, corpus, caller)
     else:
-        params = generative_params(db, body, corpus, named.get("adapter"), task)
+        params = generative_params(db, body, corpus, named, task)
     job = create_job(db, "evaluate", corpus.id, params, caller.name)
     return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))
 

@@ -36,7 +36,9 @@ class EvaluationBody(RequestModel):
         description="In place of an adapter: an untrained base model, by catalog name or allowed folder.",
     )
     compare_with: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
-        None, description="A second adapter, compared on the cells that both have not seen."
+        None,
+        description="A second adapter of the same task, compared on the cells, texts or documents that both have not seen. Of causal adapters "
+        "one of the same base model: perplexity counts tokens, which each base model cuts in its own way.",
     )
     split: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None, description="Only texts of this given split."

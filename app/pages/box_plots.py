@@ -36,7 +36,9 @@ def box_plot(document: Mapping[str, Any], key: str) -> Markup:
     title = dict(panels(document))[key]
     rows = _rows(document, key)
     height = HEAD + ROW * len(rows) + FOOT
-    return _svg(_panel(rows, title), title, _described(rows), (WIDTH, height), f"box-{key}")
+    return _svg(
+        _panel(rows, title, _most(document, key)), title, _described(rows), (WIDTH, height), f"box-{key}"
+    )
 
 
 def drawing(document: Mapping[str, Any]) -> bytes:
@@ -49,7 +51,7 @@ def drawing(document: Mapping[str, Any]) -> bytes:
     for number, (key, title) in enumerate(found):
         rows = _rows(document, key)
         place = f"translate({GAP + (number % 2) * (WIDTH + GAP)} {GAP + number // 2 * high})"
-        parts.append(f'<g transform="{place}">{"".join(_panel(rows, title))}</g>')
+        parts.append(f'<g transform="{place}">{"".join(_panel(rows, title, _most(document, key)))}</g>')
         words.append(f"{title}: {_described(rows)}")
     lines = math.ceil(len(found) / 2)
     size = (2 * WIDTH + 3 * GAP, GAP + lines * high)
@@ -57,13 +59,25 @@ def drawing(document: Mapping[str, Any]) -> bytes:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{whole}'.encode()
 
 
-def ticks(low: float, high: float) -> list[float]:
-    """From three to seven round numbers, the first at most `low` and the last at least `high`."""
+def ticks(low: float, high: float, most: float | None = None) -> list[float]:
+    """From three to seven round numbers, the first at most `low` and the last at least `high`; none above `most`, a round number itself."""
+    if most is not None:  # rounding may leave a value a millionth above it
+        low, high = min(low, most), min(high, most)
     room = high - low or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(room / 4))
     step = next(power * size for size in (1, 2, 5, 10) if room / (power * size) <= 5)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * number, 10) for number in range(first, max(last, first + 2) + 1)]
+    last = max(last, first + 2)
+    if most is not None and step * last > most:
+        last = round(most / step)
+        first = min(first, last - 2)
+    return [round(step * number, 10) for number in range(first, last + 1)]
+
+
+def _most(document: Mapping[str, Any], key: str) -> float | None:
+    """The most that a measure can be, where its report says so."""
+    most: float | None = next(one.get("most") for one in document["measures"] if one["key"] == key)
+    return most
 
 
 def _rows(document: Mapping[str, Any], key: str) -> list[tuple[str, str, Mapping[str, Any]]]:
@@ -73,9 +87,9 @@ def _rows(document: Mapping[str, Any], key: str) -> list[tuple[str, str, Mapping
     ]
 
 
-def _panel(rows: Sequence[tuple[str, str, Mapping[str, Any]]], title: str) -> list[str]:
+def _panel(rows: Sequence[tuple[str, str, Mapping[str, Any]]], title: str, most: float | None) -> list[str]:
     ends = [value for _, _, box in rows for value in (box["low"], box["high"], box["mean"], *box["outliers"])]
-    marks = ticks(min(ends), max(ends))
+    marks = ticks(min(ends), max(ends), most)
     low, high = marks[0], marks[-1]
     foot = HEAD + ROW * len(rows)
 

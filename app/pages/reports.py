@@ -13,6 +13,7 @@ from app.adapters.queries import decisions_on
 from app.db.session import AnySession
 from app.db.tables import Adapter, Evaluation
 from app.evaluations.queries import evaluations_of
+from app.evaluations.words import ran_words, scope_words
 from app.http.security import Principal
 from app.pages import charts, queries
 from app.pages.box_plots import box_plot, panels
@@ -67,7 +68,7 @@ def evaluation_page(request: Request, caller: Principal, db: AnySession, found: 
     if found.task != "classify":
         return page(
             request, "generated_evaluation.html", caller, evaluation=found, report=document, corpus=corpus, panels=panels, box_plot=box_plot,
-            titles={arm["name"]: arm["title"] for arm in document["arms"]},
+            titles={arm["name"]: arm["title"] for arm in document["arms"]}, ran_words=ran_words, scope_words=scope_words,
         )  # fmt: skip
     other = document.get("compare_with")
     titles = TITLES | ({"compared": other["name"]} if other else {})

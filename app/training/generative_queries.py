@@ -44,12 +44,12 @@ class Sized:
 
 
 def sized_documents(
-    session: AnySession, blobs: BlobStore, corpus: Corpus, body: TrainJobRequest
+    session: AnySession, blobs: BlobStore, corpus: Corpus, body: TrainJobRequest, least: int = 2
 ) -> list[Sized]:
     """The lengths of what `documents_of` gives, in the same order.
 
-    Raises Invalid for a set or a field that is not there and when there are fewer than two, Conflict for a set that is still
-    being read.
+    Raises Invalid for a set or a field that is not there and when there are fewer than `least`, Conflict for a set that is
+    still being read.
     """
     settings = settings_of(body)
     if settings.document_set is None:
@@ -64,10 +64,10 @@ def sized_documents(
                 for file in readable(session, settings.document_set, "document")
             ]
         )
-    if len(found) < 2:
+    if len(found) < least:
         where = "document set" if settings.document_set else "corpus"
         advice = "add some, or look at GET /document-sets/{id} for what was refused"
-        raise too_few(body, len(found), where, advice)
+        raise too_few(body, len(found), where, advice, least)
     return found
 
 

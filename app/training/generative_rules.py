@@ -100,11 +100,12 @@ def check_fields(rows: Iterable[Mapping[str, str]], settings: SummarizeSettings)
                 )
 
 
-def too_few(body: TrainJobRequest, documents: int, where: str, advice: str) -> Invalid:
-    """The problem of fewer than two documents."""
+def too_few(body: TrainJobRequest, documents: int, where: str, advice: str, least: int = 2) -> Invalid:
+    """The problem of fewer documents than `least`: two to train and measure, one to evaluate."""
     what = "document" if body.task == "causal" else "pair of text and summary"
+    use = "evaluated" if least == 1 else "trained on, and training and measuring need at least two"
     return Invalid(
-        f"The {where} has {documents or 'no'} {what} that can be trained on, and training and measuring need at least two: {advice}.",
+        f"The {where} has {documents or 'no'} {what} that can be {use}: {advice}.",
         field=f"/{body.task}",
         slug="too-few-documents" if documents else "no-documents",
     )

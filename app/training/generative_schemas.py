@@ -36,8 +36,8 @@ class CausalSettings(RequestModel):
     schedule: Literal["cosine", "linear"] = Field("cosine", description="How the learning rate decays.")
 
 
-class SummarizeSettings(RequestModel):
-    """Sequence-to-sequence training: where `task: summarize` finds texts with summaries, and how long they may be."""
+class SummaryPairs(RequestModel):
+    """Where texts with summaries are found: those of training, and those of an evaluation."""
 
     document_set: SetReference | None = Field(
         None,
@@ -49,9 +49,15 @@ class SummarizeSettings(RequestModel):
         description="Field of a row, or metadata key of the corpus's texts, that holds the summary.",
     )
     group_field: FieldName = Field(
-        "group", description="Field of a row whose value keeps rows together when some are held out."
+        "group",
+        description="Field of a row whose value keeps rows together: they are held out together, and intervals are by group.",
     )
     id_field: FieldName = Field("id", description="Field of a row that names it.")
+
+
+class SummarizeSettings(SummaryPairs):
+    """Sequence-to-sequence training: where `task: summarize` finds texts with summaries, and how long they may be."""
+
     style: Literal["document", "dialogue"] = Field(
         "document", description="What is summarized; decides what the model reads before the text."
     )

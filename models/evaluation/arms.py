@@ -25,10 +25,12 @@ class Measure:
     title: str
     better: str
     """`higher`, `lower`, or `neither`: a length that is neither good nor bad."""
+    most: float | None = 1.0
+    """The most that it can be, where drawings end; None: there is no such value."""
 
-    def to_document(self) -> dict[str, str]:
+    def to_document(self) -> dict[str, Any]:
         """For reports."""
-        return {"key": self.key, "title": self.title, "better": self.better}
+        return {"key": self.key, "title": self.title, "better": self.better, "most": self.most}
 
 
 SUMMARY_MEASURES = (
@@ -42,10 +44,10 @@ SUMMARY_MEASURES = (
     Measure("citations", "Citations found in the source", "higher"),
     Measure("names", "Names found in the source", "higher"),
     Measure("supported", "Sentences supported by the source", "higher"),
-    Measure("length_ratio", "Words per word of the reference", "neither"),
+    Measure("length_ratio", "Words per word of the reference", "neither", None),
 )
 """Of summaries, in the order of the columns. Shares are of what a summary has: one without a number has no share of numbers."""
-DOCUMENT_MEASURES = (Measure("loss", "Nats per token", "lower"),)
+DOCUMENT_MEASURES = (Measure("loss", "Nats per token", "lower", None),)
 """Of documents under a causal model: the logarithm of perplexity."""
 
 

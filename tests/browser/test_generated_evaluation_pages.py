@@ -25,6 +25,16 @@ OUTSIDE = """() => [...document.querySelectorAll('svg.boxes')].flatMap((svg) => 
 }).length"""
 
 
+SCROLLED = """() => [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth)
+    .map((e) => e.getAttribute('aria-label'))"""
+"""Tables that are wider than the page."""
+UNPINNED = """() => [...document.querySelectorAll('.scroll:has(table.pinned)')].filter((e) => {
+    e.scrollLeft = 10000;
+    return Math.abs(e.querySelector('tbody th').getBoundingClientRect().left - e.getBoundingClientRect().left) > 2;
+}).length"""
+"""Tables whose names of rows leave the screen when it is scrolled."""
+
+
 @pytest.fixture
 def addresses(engine: Engine, built: Built) -> tuple[str, str, str]:
     """An adapter's report, and reports of two evaluations of it."""
@@ -45,7 +55,16 @@ def test_summaries_at_a_desk(visit: Visits, addresses: tuple[str, str, str], pic
         "How it was made",
     ):
         expect(page.get_by_role("heading", name=name)).to_be_visible()
-    expect(page.get_by_role("row", name="with the adapter − Lead")).to_be_visible()
+    minus = page.get_by_role("region", name="with the adapter minus …")
+    expect(minus.get_by_role("columnheader", name="base model", exact=True)).to_be_visible()
+    expect(
+        page.get_by_role("region", name="… minus Lead").get_by_role("row", name="ROUGE-Lsum")
+    ).to_be_visible()
+    assert page.evaluate(SCROLLED) == []
+    expect(page.get_by_text("of 1 texts, where that is empty, 3 words", exact=False)).to_be_visible()
+    expect(
+        page.get_by_text("Texts: 40 read whole, 18 extracted first, 2 failed.", exact=False).first
+    ).to_be_visible()
     expect(page.get_by_role("img", name="ROUGE-Lsum")).to_be_visible()
     assert page.locator("svg.boxes").count() == 11
     expect(page.get_by_text("base says <i>0</i>.", exact=True)).to_be_visible()
@@ -63,7 +82,9 @@ def test_a_causal_model_at_a_desk(visit: Visits, addresses: tuple[str, str, str]
     page = vera.go(addresses[2])
     expect(page.get_by_role("heading", name="Continuations side by side")).to_be_visible()
     expect(page.get_by_role("img", name="Nats per token")).to_be_visible()
-    expect(page.get_by_text("Ratio of perplexities, adapter over base model", exact=False)).to_be_visible()
+    expect(
+        page.get_by_text("Ratio of perplexities, “with the adapter” over “base model”", exact=False)
+    ).to_be_visible()
     page.screenshot(path=pictures / "causal.png", full_page=True)
     assert vera.complaints == []
 
@@ -84,14 +105,17 @@ def test_the_drawing_by_itself(visit: Visits, addresses: tuple[str, str, str], p
     assert vera.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone(visit: Visits, addresses: tuple[str, str, str], scheme: str, pictures: Path) -> None:
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 360)])
+def test_on_a_phone(
+    visit: Visits, addresses: tuple[str, str, str], scheme: str, width: int, pictures: Path
+) -> None:
     rita = visit(
-        "rita", viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, color_scheme=scheme
+        "rita", viewport={"width": width, "height": 740}, has_touch=True, is_mobile=True, color_scheme=scheme
     )
     for place, path in enumerate(addresses[1:]):
         page = rita.go(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(UNPINNED) == 0
         assert page.evaluate(SMALL_LETTERS) == 0
         assert page.evaluate(OUTSIDE) == 0
         page.screenshot(path=pictures / f"phone-{place}.png", full_page=True)

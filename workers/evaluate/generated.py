@@ -12,7 +12,7 @@ from app.corpora.queries import drop_unregistered, find_corpus, register_blob
 from app.db.session import WriteSession, reading, writing
 from app.db.tables import DocumentSet, Evaluation
 from models.evaluation.arms import Measure
-from workers.evaluate.arms import Subject, shown
+from workers.evaluate.arms import Subjects, shown
 from workers.evaluate.items import Items
 from workers.job_context import JobContext, JobFailed
 
@@ -44,7 +44,7 @@ class Told:
 
 def store(
     context: JobContext,
-    subject: Subject,
+    subjects: Subjects,
     items: Items,
     arms: Sequence[Arm],
     found: dict[str, Any],
@@ -59,7 +59,8 @@ def store(
     _frame(items, arms).write_ipc(path, compression="zstd")
     blob = context.blobs.put_file(path)
     document_set = context.params["settings"]["document_set"]
-    document = report_of(context, subject, items, arms, found, told)
+    main = subjects.main
+    document = report_of(context, subjects, items, arms, found, told)
 
     def body(session: WriteSession) -> None:
         if (
@@ -70,7 +71,7 @@ def store(
         register_blob(session, context.blobs, blob, "application/vnd.apache.arrow.file", "evaluation")
         session.add(
             Evaluation(
-                job_id=context.job_id, corpus_id=context.corpus_id, adapter_id=subject.row.id if subject.row else None,
+                job_id=context.job_id, corpus_id=context.corpus_id, adapter_id=main.row.id if main.row else None,
                 snapshot_id=None, task=context.params["task"], document_set_id=document_set, items_blob=blob.digest,
                 document=document,
             )
@@ -98,14 +99,14 @@ def store(
 
 def report_of(
     context: JobContext,
-    subject: Subject,
+    subjects: Subjects,
     items: Items,
     arms: Sequence[Arm],
     found: dict[str, Any],
     told: Told,
 ) -> dict[str, Any]:
     """The report, ready for JSON: lists where an order matters, because Postgres keeps members in its own."""
-    params = context.params
+    params, main = context.params, subjects.main
     assert context.corpus_id is not None
     with reading() as session:
         synthetic = find_corpus(session, context.corpus_id).synthetic
@@ -113,8 +114,9 @@ def report_of(
         "task": params["task"],
         "corpus_id": context.corpus_id,
         "synthetic": synthetic,
-        "adapter": subject.document(),
-        "base": None if subject.base is None else shown(subject.base),
+        "adapter": main.document(),
+        "base": None if main.base is None else shown(main.base),
+        "compare_with": None if subjects.other is None else subjects.other.document(),
         "scope": {
             "document_set": params["settings"]["document_set"], "split": params["split"], "asked": params["settings"]["items"],
             "seed": params["seed"], "rows": len(items), "groups": found["groups"],

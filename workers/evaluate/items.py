@@ -1,9 +1,9 @@
-"""What an evaluation of generated text is about: documents that the adapter has not seen, drawn by the seed and frozen in the work folder."""
+"""What an evaluation of generated text is about: documents that no adapter in it has seen, drawn by the seed and frozen in the work folder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from app.training.generative_queries import documents_of
 from models.adapters.seen import Seen, read_seen, unseen
 from models.data.folds import seeded_rank
 from models.data.near_duplicates import content_digest, content_digests, signatures
+from workers.evaluate.arms import TUNED, Subject, Subjects
 from workers.job_context import JobContext, JobFailed
 
 _BATCH = 256
@@ -41,7 +42,7 @@ class Items:
     references: list[str]
     """Empty for causal models."""
     held_out: dict[str, Any]
-    """For the report: of, seen, seen_ids, repeated, known, vouched."""
+    """For the report: of, seen, seen_by, seen_ids, repeated, known, vouched."""
 
     def __len__(self) -> int:
         """Documents."""
@@ -49,38 +50,39 @@ class Items:
 
     @property
     def unseen_words(self) -> str:
-        """How sentences say that the adapter has not seen them: as a finding, or as somebody's word."""
-        vouched = "that it has not seen, on the word of whoever asked"
-        return vouched if self.held_out["vouched"] else "that it has not seen"
+        """How sentences say that no adapter has seen them, with a space before it: as a finding, or as somebody's word; empty without one."""
+        adapters = len(self.held_out["seen_by"])
+        if not adapters:
+            return ""
+        words = " that it has not seen" if adapters == 1 else " that neither has seen"
+        return f"{words}, on the word of whoever asked" if self.held_out["vouched"] else words
 
 
-def items_of(context: JobContext, folder: Path | None) -> Items:
+def items_of(context: JobContext, subjects: Subjects) -> Items:
     """The documents of a job: chosen by its first attempt, read from the work folder by later ones.
 
     Args:
         context: of the job.
-        folder: of the adapter that must not have seen them; None: there is none.
+        subjects: whose adapters must not have seen them.
 
     Raises:
-        JobFailed: there are none, or the adapter has seen all of them or does not say what it has seen.
+        JobFailed: there are none, or the adapters have seen all of them or do not say what they have seen.
     """
     kept = context.work_dir / "items.arrow"
     if not kept.exists():
-        _freeze(context, folder, kept)
+        _freeze(context, subjects, kept)
     frame = pl.read_ipc(kept)
     held_out = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
     texts, references = (frame[name].to_list() for name in ("content", "summary"))
     return Items(frame["key"].to_list(), frame["group"].to_list(), texts, references, held_out)
 
 
-def _freeze(context: JobContext, folder: Path | None, kept: Path) -> None:
-    asked = context.params["settings"]
-    seen = _seen(folder, vouched=asked["vouched"])
+def _freeze(context: JobContext, subjects: Subjects, kept: Path) -> None:
+    vouched = context.params["settings"]["vouched"]
+    seen = {arm: _seen(arm, subject, vouched=vouched) for arm, subject in subjects.adapters().items()}
     chosen, held_out = _chosen(context, seen)
-    held_out["known"], held_out["vouched"] = (
-        folder is None or seen is not None,
-        bool(asked["vouched"] and seen is None),
-    )
+    silent = any(one is None for one in seen.values())
+    held_out |= {"known": not silent, "vouched": bool(vouched and silent)}
     rows = {"key": [], "group": [], "content": [], "summary": []}  # type: dict[str, list[str | None]]
     for place, source in enumerate(_sources(context)):
         if place in chosen:
@@ -98,56 +100,68 @@ def _freeze(context: JobContext, folder: Path | None, kept: Path) -> None:
     sync_path(context.work_dir)
 
 
-def _seen(folder: Path | None, *, vouched: bool) -> Seen | None:
-    if folder is None:
-        return None
-    if (folder / "seen.json").is_file():
-        return read_seen(folder)
+def _seen(arm: str, subject: Subject, *, vouched: bool) -> Seen | None:
+    """None where the adapter does not say, and somebody vouches for it."""
+    assert subject.folder is not None
+    assert subject.row is not None
+    if (subject.folder / "seen.json").is_file():
+        return read_seen(subject.folder)
     if vouched:
         return None
     raise JobFailed(
         "seen-unknown",
-        "The adapter does not say which texts it was trained on (it was made elsewhere, or by an earlier version). Train it again, or, "
-        "where you know that it has seen none of these, evaluate it with `vouched`: the report says so.",
-        field="/adapter",
+        f"The adapter {subject.row.name} does not say which texts it was trained on (it was made elsewhere, or by an earlier version). Train "
+        "it again, or, where you know that it has seen none of these, evaluate it with `vouched`: the report says so.",
+        field="/adapter" if arm == TUNED else "/compare_with",
     )
 
 
-def _chosen(context: JobContext, seen: Seen | None) -> tuple[dict[int, str], dict[str, Any]]:
+def _chosen(context: JobContext, seen: Mapping[str, Seen | None]) -> tuple[dict[int, str], dict[str, Any]]:
     """Places and content digests of the documents that are evaluated, and what is told of the others."""
     params, settings = context.params, context.params["settings"]
     free: list[tuple[str, int, str]] = []
     left: list[str] = []
+    seen_by = dict.fromkeys(seen, 0)
     total = repeated = 0
     known: set[str] = set()
     for batch in _batches(_sources(context)):
-        unread = _unseen(seen, batch)
-        for source, good in zip(batch, unread.tolist(), strict=True):
+        unread = {arm: _unseen(one, batch) for arm, one in seen.items()}
+        for row, source in enumerate(batch):
             digest = content_digest(source.content)
+            readers = [arm for arm, good in unread.items() if not good[row]]
             if not source.content.strip():
                 pass
-            elif not good:
+            elif readers:
                 left.append(source.key)
+                for arm in readers:
+                    seen_by[arm] += 1
             elif digest in known:
                 repeated += 1
             else:
                 free.append((source.key, total, digest))
             known.add(digest)
             total += 1
-        context.progress(stage="checking what the adapter has seen", done=total)
+        context.progress(stage="checking what the adapters have seen", done=total)
     if not free:
-        raise JobFailed("nothing-held-out", _nothing(total, len(left)))
+        raise JobFailed("nothing-held-out", _nothing(total, len(left), len(seen)))
     if settings["items"] != "all":
         free = sorted(free, key=lambda item: seeded_rank(item[0], params["seed"]))[: settings["items"]]
-    told = {"of": total, "seen": len(left), "seen_ids": left[:_IDS_NAMED], "repeated": repeated}
+    told = {
+        "of": total,
+        "seen": len(left),
+        "seen_by": seen_by,
+        "seen_ids": left[:_IDS_NAMED],
+        "repeated": repeated,
+    }
     return {place: digest for _, place, digest in free}, told
 
 
-def _nothing(total: int, left: int) -> str:
+def _nothing(total: int, left: int, adapters: int) -> str:
     if not left:
         return f"None of the {total:,} documents holds any text."
+    who = "The adapter has" if adapters == 1 else "One or the other adapter has"
     return (
-        f"The adapter has seen {left:,} of these {total:,} documents, their groups or near duplicates, and no other is left: nothing can be "
+        f"{who} seen {left:,} of these {total:,} documents, their groups or near duplicates, and no other is left: nothing can be "
         "said about it on them. Name documents that it was not trained on."
     )
 

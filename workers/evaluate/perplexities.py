@@ -1,4 +1,4 @@
-"""An evaluation of a causal model: perplexity of documents that the adapter has not seen beside its base model's, and how both go on from the same words."""
+"""An evaluation of a causal model: perplexity of documents that it has not seen beside its base model's and another adapter's, and how all go on from the same words."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from models.evaluation.arms import DOCUMENT_MEASURES, compared
 from models.evaluation.means import ratio_draws
 from models.evaluation.resampling import DRAWS, group_codes, group_draws, interval
 from models.generative.cutting import cut_to
-from workers.evaluate.arms import TUNED, Subject, subject_of, title_of, tokenizer_of, writers_of
+from workers.evaluate.arms import Author, Subjects, authors_of, subjects_of, tokenizer_of
 from workers.evaluate.generated import Arm, Told, store
 from workers.evaluate.items import Items, items_of
-from workers.evaluate.writing import Asking, asking
+from workers.evaluate.writing import Asking, Writer, asking
 from workers.job_context import JobContext, JobFailed
 
 Likelihoods = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -27,12 +27,12 @@ Likelihoods = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 def run_perplexities(context: JobContext) -> None:
     """One attempt; goes on with the chunks that earlier ones have kept."""
     began = time.monotonic()
-    subject = subject_of(context)
-    items = items_of(context, subject.folder)
+    subjects = subjects_of(context)
+    items = items_of(context, subjects)
+    authors, window = authors_of(context, subjects), _window(subjects)
     with asking(context) as workers:
-        read = _read(context, workers, subject, items)
-        samples = _samples(context, workers, subject, items)
-    names = list(read)
+        read = _read(workers, authors, window, items)
+        samples = _samples(context, workers, authors, items)
     losses = {name: (nats / np.maximum(tokens, 1))[:, None] for name, (nats, tokens) in read.items()}
     read_by_all = np.logical_and.reduce([np.isfinite(values[:, 0]) for values in losses.values()])
     if not read_by_all.any():
@@ -40,43 +40,55 @@ def run_perplexities(context: JobContext) -> None:
             "no-documents",
             "No document of two tokens or more was read by every model: there is nothing to compare.",
         )
-    pairs = [(TUNED, "base")] if len(names) == 2 else []
+    first, *others = (author.name for author in authors)
+    pairs = [(first, other) for other in others]
     found = compared(losses, DOCUMENT_MEASURES, items.groups, pairs, context.params["seed"])
     told = _perplexities(read, items.groups, context.params["seed"])
     for name, document in told["arms"].items():
         found["arms"][name]["perplexity"] = document
     for pair in found["differences"]:
-        pair["change"] = told["change"]
-    arms = [_arm(subject, name, *read[name]) for name in names]
+        pair["change"] = told["changes"][pair["second"]]
+    settings = context.params["settings"]
     report = Told(
         measures=DOCUMENT_MEASURES,
         settings={
-            "window": subject.reading.get("block_tokens"),
-            "continuations": {"words": context.params["settings"]["prompt_words"], "max_tokens": context.params["settings"]["max_tokens"], "sampling": False},
+            "window": window,
+            "continuations": {"words": settings["prompt_words"], "max_tokens": settings["max_tokens"], "sampling": False},
             "bootstrap": {"by": "group", "interval": "percentile, 95 %"},
         },
         samples=samples,
-        sentence=_sentence(told, items),
+        sentence=_sentence(told, authors, items),
         seconds=time.monotonic() - began,
     )  # fmt: skip
-    store(context, subject, items, arms, found, report)
+    arms = [_arm(author, *read[author.name]) for author in authors]
+    store(context, subjects, items, arms, found, report)
 
 
-def _read(context: JobContext, workers: Asking, subject: Subject, items: Items) -> Likelihoods:
-    """Both models' likelihood of every document. The base model reads in windows as long as the adapter's, so that both are asked the same."""
-    window = subject.reading.get("block_tokens")
+def _window(subjects: Subjects) -> int | None:
+    """Tokens read at once: the shortest block that one of the adapters was trained on, so that all models are asked the same."""
+    blocks = [one.reading.get("block_tokens") for one in subjects.adapters().values()]
+    return min((block for block in blocks if block is not None), default=None)
+
+
+def _read(workers: Asking, authors: Sequence[Author], window: int | None, items: Items) -> Likelihoods:
+    """Every model's likelihood of every document, read in the same windows."""
     asked = {} if window is None else {"window": window}
     found: Likelihoods = {}
-    for writer in writers_of(context, subject, asked):
+    for author in authors:
+        writer = Writer(author.name, author.of, asked)
         results = workers.results("/perplexity", writer, "texts", items.texts, len(items))
         nats = np.array([result.get("nats", np.nan) for result in results], dtype=np.float64)
         tokens = np.array([result.get("tokens", 0) for result in results], dtype=np.float64)
-        found[writer.name] = nats, np.where(np.isfinite(nats), tokens, 0.0)
+        found[author.name] = nats, np.where(np.isfinite(nats), tokens, 0.0)
     return found
 
 
 def _perplexities(read: Likelihoods, groups: Sequence[str], seed: int) -> dict[str, Any]:
-    """Perplexity per token of all documents together under each model, and their ratio, with intervals by group."""
+    """Perplexity per token of all documents together under each model, and the ratios of the first to each other, with intervals by group.
+
+    Returns:
+        {"arms": by name, "changes": by the other's name}.
+    """
     codes = group_codes(groups)
     drawn = group_draws(int(codes.max(initial=-1)) + 1, DRAWS, seed)
     arms: dict[str, Any] = {}
@@ -86,27 +98,34 @@ def _perplexities(read: Likelihoods, groups: Sequence[str], seed: int) -> dict[s
             "perplexity": float(spread[0]), "interval": interval(spread),
             "documents": int((tokens > 0).sum()), "tokens": int(tokens.sum()),
         }  # fmt: skip
-    if len(read) < 2:
-        return {"arms": arms, "change": None}
-    (tuned, tokens), (base, others) = read.values()
-    both = (tokens > 0) & (others > 0)
-    gained = np.where(both, tuned - base, 0.0)[:, None]
-    spread = np.exp(ratio_draws(gained, np.where(both, tokens, 0.0)[:, None], codes, drawn)[:, 0])
-    ends = interval(spread)
-    change = {"ratio": float(spread[0]), "interval": ends, "better": ends is not None and ends[1] < 1}
-    return {"arms": arms, "change": change}
+    (nats, tokens), *_ = read.values()
+    changes: dict[str, Any] = {}
+    for name in list(read)[1:]:
+        other, others = read[name]
+        both = (tokens > 0) & (others > 0)
+        gained = np.where(both, nats - other, 0.0)[:, None]
+        spread = np.exp(ratio_draws(gained, np.where(both, tokens, 0.0)[:, None], codes, drawn)[:, 0])
+        ends = interval(spread)
+        changes[name] = {
+            "ratio": float(spread[0]),
+            "interval": ends,
+            "better": ends is not None and ends[1] < 1,
+        }
+    return {"arms": arms, "changes": changes}
 
 
-def _samples(context: JobContext, workers: Asking, subject: Subject, items: Items) -> list[dict[str, Any]]:
+def _samples(
+    context: JobContext, workers: Asking, authors: Sequence[Author], items: Items
+) -> list[dict[str, Any]]:
     """How the models go on from the first words of the first documents, beside what the document says."""
     settings = context.params["settings"]
-    cut, most = _beginnings(workers, context, subject, items.texts[: settings["samples"]])
+    cut, most = _beginnings(workers, context, authors, items.texts[: settings["samples"]])
     asked = {"max_tokens": most, "temperature": 0.0, "seed": context.params["seed"]}
     written: dict[str, list[dict[str, Any]]] = {}
     if cut:
-        for writer in writers_of(context, subject, asked):
-            prompts = [beginning for beginning, _ in cut]
-            written[writer.name] = workers.results("/generate", writer, "prompts", prompts, len(cut))
+        for author in authors:
+            writer, prompts = Writer(author.name, author.of, asked), [beginning for beginning, _ in cut]
+            written[author.name] = workers.results("/generate", writer, "prompts", prompts, len(cut))
     return [
         {
             "key": items.keys[row],
@@ -122,16 +141,16 @@ def _samples(context: JobContext, workers: Asking, subject: Subject, items: Item
 
 
 def _beginnings(
-    workers: Asking, context: JobContext, subject: Subject, texts: Sequence[str]
+    workers: Asking, context: JobContext, authors: Sequence[Author], texts: Sequence[str]
 ) -> tuple[list[tuple[str, str]], int]:
     """(words to go on from, what follows) of each text, and the most tokens of a continuation: both together fit the model."""
     settings = context.params["settings"]
     if not texts:
         return [], settings["max_tokens"]
-    (writer, *_) = writers_of(context, subject, {})
-    longest = int(workers.once("/tokens", writer, texts=[])["longest_input"]) + 1
+    writers = [Writer(author.name, author.of, {}) for author in authors]
+    longest = min(int(workers.once("/tokens", writer, texts=[])["longest_input"]) for writer in writers) + 1
     most = min(settings["max_tokens"], longest // 2)
-    tokenizer, found = tokenizer_of(subject), []
+    tokenizer, found = tokenizer_of(authors[0].subject), []
     for text in texts:
         beginning, _ = _beginning(text, settings["prompt_words"])
         # One token less, for a begin mark.
@@ -147,26 +166,26 @@ def _beginning(text: str, words: int) -> tuple[str, str]:
     return text[:place], text[place:].strip()
 
 
-def _arm(subject: Subject, name: str, nats: NDArray[np.float64], tokens: NDArray[np.float64]) -> Arm:
+def _arm(author: Author, nats: NDArray[np.float64], tokens: NDArray[np.float64]) -> Arm:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         loss = nats / tokens
     numbers = {
         "nats": nats.tolist(), "tokens": tokens.tolist(), "loss": loss.tolist(), "perplexity": np.exp(np.minimum(loss, 700)).tolist(),
     }  # fmt: skip
     counts = {"failed": int((tokens == 0).sum())}
-    return Arm(name, title_of(subject, name), "model", counts, [None] * len(nats), numbers)
+    return Arm(author.name, author.title, "model", counts, [None] * len(nats), numbers)
 
 
-def _sentence(told: dict[str, Any], items: Items) -> str:
-    arms = {name: f"{one['perplexity']:.2f}" for name, one in told["arms"].items()}
-    if told["change"] is None:
-        return f"Perplexity of {len(items):,} documents: {next(iter(arms.values()))}."
-    change = told["change"]
-    within = ""
-    if change["interval"] is not None:
-        low, high = change["interval"]
-        within = f" (95 % interval {low:.3f} to {high:.3f}, by group)"
-    return (
-        f"Perplexity of {len(items):,} documents {items.unseen_words}: {arms[TUNED]} with the adapter, {arms['base']} with its base model; "
-        f"ratio {change['ratio']:.3f}{within}."
-    )
+def _sentence(told: dict[str, Any], authors: Sequence[Author], items: Items) -> str:
+    """The result in words, with what is uncertain."""
+    titles = {author.name: author.title for author in authors}
+    shown = ", ".join(f"{one['perplexity']:.2f} ({titles[name]})" for name, one in told["arms"].items())
+    documents = "document" if len(items) == 1 else "documents"
+    parts = [f"Perplexity of {len(items):,} {documents}{items.unseen_words}: {shown}."]
+    for name, change in told["changes"].items():
+        within = ""
+        if change["interval"] is not None:
+            low, high = change["interval"]
+            within = f" (95 % interval {low:.3f} to {high:.3f}, by group)"
+        parts.append(f"Ratio to {titles[name]}: {change['ratio']:.3f}{within}.")
+    return " ".join(parts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from app.blobs import sync_path
@@ -41,13 +42,13 @@ class Bases:
     settings: Settings
     loaded: dict[str, Encoder]
 
-    def get(self, name: str, quantization: str | None = None) -> Encoder:
-        """JobFailed where it cannot be had."""
+    def get(self, name: str, quantization: str | None = None, dtype: torch.dtype | None = None) -> Encoder:
+        """JobFailed where it cannot be had. dtype: None for the hardware's."""
         if name not in self.loaded:
             catalog = CatalogSettings.from_document(catalog_document(self.settings))
             more: dict[str, Any] = {"quantization": quantization} if quantization else {}
             try:
-                self.loaded[name] = load_encoder(locate(name, catalog), self.settings.device, **more)
+                self.loaded[name] = load_encoder(locate(name, catalog), self.settings.device, dtype, **more)
             except ModelUnavailableError as error:
                 raise JobFailed(error.code, str(error)) from error
             except ValueError as error:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from app.blobs import sync_path
@@ -17,25 +18,15 @@ from app.settings import get_settings
 from models.encoder.forward import embed
 from models.encoder.load import Encoder
 from models.evaluation.arms import SUMMARY_MEASURES, compared, pairs_of
-from models.generative.cutting import cut_to
 from models.generative.summary_scores import summary_scores
 from models.text.bertscore import usual_layer
 from models.text.extractive import METHODS, Budget, Method, Unit, split_sentences, summarize
 from models.text.words import count_words
-from workers.evaluate.arms import (
-    TUNED,
-    Subject,
-    lengths_of,
-    shown,
-    subject_of,
-    title_of,
-    tokenizer_of,
-    writers_of,
-)
+from workers.evaluate.arms import authors_of, shown, subjects_of
 from workers.evaluate.generated import Arm, Told, store
 from workers.evaluate.items import Items, items_of
 from workers.evaluate.reading import Bases
-from workers.evaluate.writing import asking
+from workers.evaluate.written import Written, written_by
 from workers.job_context import JobContext, JobStopped
 
 EXTRACTIVE: tuple[Method, ...] = ("lead", "textrank", "lexrank", "mmr")
@@ -54,27 +45,37 @@ class _Scored:
     cut: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Lengths:
+    """Words that an extractive summary of each text may have, and where they come from."""
+
+    words: list[int]
+    document: dict[str, Any]
+
+
 def run_summaries(context: JobContext) -> None:
     """One attempt; goes on with the chunks that earlier ones have kept."""
     began = time.monotonic()
-    subject = subject_of(context)
-    items = items_of(context, subject.folder)
-    encoder = Bases(get_settings(), {}).get(context.params["settings"]["encoder"])
-    written, failed, cut = _by_models(context, subject, items)
-    models = list(written)
-    words = _words_allowed(context, written, items)
+    subjects = subjects_of(context)
+    items = items_of(context, subjects)
+    # In fp32 on every machine: a score must not depend on what the hardware computes in.
+    encoder = Bases(get_settings(), {}).get(context.params["settings"]["encoder"], dtype=torch.float32)
+    by_models = written_by(context, authors_of(context, subjects), items)
+    written = {one.author.name: one.texts for one in by_models}
+    failed = {one.author.name: one.failed for one in by_models}
+    lengths = _lengths(context.params["settings"]["words"], by_models, items)
     for method in EXTRACTIVE:
         written[method] = _in_chunks(
             context,
             f"extractive-{method}",
             len(items),
-            partial(_extracted, method, encoder, items.texts, words),
+            partial(_extracted, method, encoder, items.texts, lengths.words),
         )
     scored = {
         name: _score(context, name, texts, items, encoder, failed.get(name, ()))
         for name, texts in written.items()
     }
-    pairs = pairs_of(list(written), models, "lead")
+    pairs = pairs_of(list(written), [one.author.name for one in by_models], "lead")
     found = compared(
         {name: one.scores for name, one in scored.items()},
         SUMMARY_MEASURES,
@@ -82,53 +83,38 @@ def run_summaries(context: JobContext) -> None:
         pairs,
         context.params["seed"],
     )
-    arms = [
-        _arm(subject, name, texts, scored[name].scores, failed.get(name, ()))
-        for name, texts in written.items()
-    ]
+    arms = _arms(by_models, written, scored)
     told = Told(
         measures=SUMMARY_MEASURES,
-        settings=_settings(context, subject, encoder, cut, max(one.cut for one in scored.values())),
+        settings=_settings(context, encoder, lengths, max(one.cut for one in scored.values())),
         samples=_samples(items, written),
         sentence=_sentence(found, arms, items),
         seconds=time.monotonic() - began,
     )
-    store(context, subject, items, arms, found, told)
+    store(context, subjects, items, arms, found, told)
 
 
-def _by_models(
-    context: JobContext, subject: Subject, items: Items
-) -> tuple[dict[str, list[str]], dict[str, tuple[int, ...]], int]:
-    """What adapter and base model wrote, which items each failed at, and how many texts were cut to what is read of them."""
-    if subject.base is None:
-        return {}, {}, 0
-    read, most = lengths_of(context, subject)
-    tokenizer = tokenizer_of(subject)
-    inputs = [cut_to(tokenizer, subject.reading["prefix"] + text, read) for text in items.texts]
-    prompts = [prompt for prompt, _ in inputs]
-    asked = {
-        "max_tokens": most, "beams": context.params["settings"]["beams"], "temperature": 0.0, "seed": context.params["seed"],
-    }  # fmt: skip
-    written: dict[str, list[str]] = {}
-    failed: dict[str, tuple[int, ...]] = {}
-    with asking(context) as workers:
-        for writer in writers_of(context, subject, asked):
-            results = workers.results("/generate", writer, "prompts", prompts, len(items))
-            written[writer.name] = [str(result.get("text") or "") for result in results]
-            failed[writer.name] = tuple(place for place, result in enumerate(results) if "error" in result)
-    return written, failed, sum(cut for _, cut in inputs)
+def _lengths(asked: int | str, by_models: Sequence[Written], items: Items) -> _Lengths:
+    """As many words as the evaluated model's summary of the same text.
 
-
-def _words_allowed(context: JobContext, written: dict[str, list[str]], items: Items) -> list[int]:
-    """Words that an extractive summary of each text may have."""
-    asked = context.params["settings"]["words"]
+    Where it wrote nothing: the mean of what it wrote, because one word would say nothing of the methods beside it; where it wrote nothing
+    at all, or there is no model, the references' mean.
+    """
     if asked != "matched":
-        return [int(asked)] * len(items)
-    if written:
-        main = next(iter(written.values()))
-        return [max(1, count_words(text)) for text in main]
-    mean = np.mean([count_words(reference) for reference in items.references])
-    return [max(1, round(float(mean)))] * len(items)
+        return _Lengths([int(asked)] * len(items), {"words": int(asked)})
+    own = [count_words(text) for text in by_models[0].texts] if by_models else []
+    known = [words for words in own if words]
+    mean = round(float(np.mean(known or [count_words(text) for text in items.references])))
+    usual = max(1, mean)
+    words = [count or usual for count in own] if own else [usual] * len(items)
+    filled = len(items) - len(known)
+    return _Lengths(
+        words,
+        {
+            "words": "matched", "by_mean": filled, "mean_words": usual if filled else None,
+            "mean_of": ("model" if known else "references") if filled else None,
+        },
+    )  # fmt: skip
 
 
 def _extracted(
@@ -190,31 +176,54 @@ def _score(
     return _Scored(scores, cut)
 
 
-def _arm(
-    subject: Subject, name: str, written: list[str], scores: NDArray[np.float64], failed: Sequence[int]
-) -> Arm:
-    kind = "extractive" if name in TITLES else "model"
-    words = float(np.mean([count_words(text) for text in written]))
-    numbers = {measure.key: scores[:, column].tolist() for column, measure in enumerate(SUMMARY_MEASURES)}
-    numbers["words"] = [float(count_words(text)) for text in written]
-    title = TITLES.get(name) or title_of(subject, name)
-    return Arm(name, title, kind, {"words": round(words, 1), "failed": len(failed)}, list(written), numbers)
+def _arms(
+    by_models: Sequence[Written], written: dict[str, list[str]], scored: dict[str, _Scored]
+) -> list[Arm]:
+    """Models first, as everywhere."""
+    found = [
+        Arm(
+            one.author.name,
+            one.author.title,
+            "model",
+            _counts(one.texts, one.failed) | {"writing": one.how},
+            one.texts,
+            _numbers(one.texts, scored[one.author.name]),
+        )
+        for one in by_models
+    ]
+    return found + [
+        Arm(
+            method,
+            TITLES[method],
+            "extractive",
+            _counts(written[method]),
+            written[method],
+            _numbers(written[method], scored[method]),
+        )
+        for method in EXTRACTIVE
+    ]
 
 
-def _settings(
-    context: JobContext, subject: Subject, encoder: Encoder, cut: int, longer: int
-) -> dict[str, Any]:
-    """How everything was made and scored, so that somebody else can do it again."""
-    asked, writing = context.params["settings"], None
-    if subject.base is not None:
-        read, most = lengths_of(context, subject)
-        writing = {
-            "prefix": subject.reading["prefix"], "max_input_tokens": read, "max_tokens": most, "beams": asked["beams"],
-            "sampling": False, "texts_cut": cut,
-        }  # fmt: skip
+def _counts(written: Sequence[str], failed: Sequence[int] = ()) -> dict[str, Any]:
+    """Mean words, how often nothing was written, and how often it failed."""
+    words = [count_words(text) for text in written]
+    empty = sum(not count for count in words) - len(failed)
+    return {"words": round(float(np.mean(words)), 1), "empty": empty, "failed": len(failed)}
+
+
+def _numbers(written: Sequence[str], scored: _Scored) -> dict[str, list[float]]:
+    numbers = {
+        measure.key: scored.scores[:, column].tolist() for column, measure in enumerate(SUMMARY_MEASURES)
+    }
+    return numbers | {"words": [float(count_words(text)) for text in written]}
+
+
+def _settings(context: JobContext, encoder: Encoder, lengths: _Lengths, longer: int) -> dict[str, Any]:
+    """How everything was made and scored, so that somebody else can do it again; each model's own lengths are in its arm."""
+    asked = context.params["settings"]
     return {
-        "writing": writing,
-        "extractive": {"words": asked["words"], "encoder": shown(asked["encoder"])},
+        "writing": {"beams": asked["beams"], "sampling": False},
+        "extractive": lengths.document | {"encoder": shown(asked["encoder"])},
         "rouge": {"package": f"rouge-score {version('rouge-score')}", "stemming": True, "score": "F1"},
         "bertscore": {
             "encoder": shown(asked["encoder"]), "sha256": encoder.sha256, "dtype": str(encoder.dtype).removeprefix("torch."),
@@ -240,23 +249,17 @@ def _samples(items: Items, written: dict[str, list[str]]) -> list[dict[str, Any]
 
 def _sentence(found: dict[str, Any], arms: Sequence[Arm], items: Items) -> str:
     """The result in words, with Lead beside it and what is uncertain."""
+    titles = {arm.name: arm.title for arm in arms}
     means = {name: one["measures"]["rougeLsum"]["mean"] for name, one in found["arms"].items()}
-    start = f"On {len(items):,} texts" + (f" {items.unseen_words}" if arms[0].name == TUNED else "")
-    shown = ", ".join(f"{_percent(means[arm.name])} {_with(arm)}" for arm in arms if arm.name in means)
-    parts = [f"{start}, ROUGE-Lsum in percent: {shown}."]
-    main = arms[0].name if arms[0].kind == "model" else None
-    for other in ("base", "lead") if main else ():
-        pair = next(
-            (one for one in found["differences"] if (one["first"], one["second"]) == (main, other)), None
-        )
-        if pair is not None:
-            told = pair["measures"]["rougeLsum"]
-            parts.append(f"Against {'the base model' if other == 'base' else 'Lead'}: {_difference(told)}.")
+    shown_ = ", ".join(f"{_percent(means[arm.name])} ({arm.title})" for arm in arms)
+    texts = "text" if len(items) == 1 else "texts"
+    parts = [f"On {len(items):,} {texts}{items.unseen_words}, ROUGE-Lsum in percent: {shown_}."]
+    first = arms[0] if arms[0].kind == "model" else None
+    for pair in found["differences"]:
+        told, other = pair["measures"]["rougeLsum"], pair["second"]
+        if first is not None and pair["first"] == first.name and (other == "lead" or other not in TITLES):
+            parts.append(f"Against {titles[other]}: {_difference(told)}.")
     return " ".join(parts)
-
-
-def _with(arm: Arm) -> str:
-    return arm.title if arm.name == TUNED else f"({arm.title})"
 
 
 def _difference(told: dict[str, Any]) -> str:

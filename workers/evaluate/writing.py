@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app.blobs import sync_path
 from app.settings import get_settings
-from workers.job_context import JobContext, JobStopped
+from models.text.abstractive import abstract
+from models.text.abstracts import SummaryRefusedError, Wishes
+from workers.job_context import JobContext, JobFailed, JobStopped
 from workers.relabel.bulk import BulkWorkers
+from workers.summarize.job import OF_THE_TEXT
+from workers.summary_models import Models
 
+T = TypeVar("T")
 CHUNK = 32
 """Prompts of one request: what is lost when the job is killed."""
+LONG_CHUNK = 8
+"""Texts that are summarized at once where each may take many requests."""
 _LOOK_SECONDS = 1.0
 """Between two looks at whether the job shall stop while workers write."""
 
@@ -54,44 +61,89 @@ class Asking:
             JobStopped: asked to stop; what was written until then is kept.
             JobFailed: the workers refuse, or none answers.
         """
-        found: list[dict[str, Any]] = []
-        for start in range(0, len(texts), CHUNK):
-            part = list(texts[start : start + CHUNK])
-            kept = self._context.work_dir / f"{path.strip('/')}-{writer.name}-{start:09}.json"
-            if not kept.exists():
-                answer = self._ask(path, {**writer.of, field: part, "lane": "bulk", **writer.asked})
-                temporary = kept.with_suffix(".partial")
-                temporary.write_text(json.dumps(answer["results"]), encoding="utf-8")
-                sync_path(temporary)
-                temporary.replace(kept)
-                sync_path(self._context.work_dir)  # the checkpoint says that it is kept
-                self._context.save_checkpoint({"stage": writer.name, "items": start + len(part)})
-            found += json.loads(kept.read_text(encoding="utf-8"))
-            self._context.progress(stage=f"writing: {writer.name}", done=len(found), total=total)
-        return found
+
+        async def ask(part: list[str]) -> list[dict[str, Any]]:
+            body = {**writer.of, field: part, "lane": "bulk", **writer.asked}
+            found: list[dict[str, Any]] = (await self._workers.post(path, body)).json()["results"]
+            return found
+
+        return self._kept(f"{path.strip('/')}-{writer.name}", writer.name, texts, CHUNK, total, ask)
+
+    def summaries(
+        self, writer: Writer, wishes: Wishes, texts: Sequence[str], total: int
+    ) -> list[dict[str, Any]]:
+        """A summary of every text, however long, by the steps of POST /summarize: {text, strategy, chunks, calls}, or {code, error} of one that could not be made.
+
+        Raises as `results`.
+        """
+        models = Models(
+            post=self._workers.post, writer=writer.of, decoding=writer.asked, embedder=None, lane="bulk"
+        )
+
+        async def ask(part: list[str]) -> list[dict[str, Any]]:
+            return list(await asyncio.gather(*(_summary(models, wishes, text) for text in part)))
+
+        return self._kept(f"summaries-{writer.name}", writer.name, texts, LONG_CHUNK, total, ask)
 
     def once(self, path: str, writer: Writer, **body: Any) -> dict[str, Any]:
         """One answer that is not kept."""
-        return self._ask(path, {**writer.of, **body})
+        found: dict[str, Any] = self._run(self._workers.post(path, {**writer.of, **body})).json()
+        return found
 
-    def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self._runner.run(self._patiently(path, body))
-        return answer
+    def _kept(
+        self,
+        label: str,
+        name: str,
+        texts: Sequence[str],
+        size: int,
+        total: int,
+        ask: Callable[[list[str]], Coroutine[Any, Any, list[dict[str, Any]]]],
+    ) -> list[dict[str, Any]]:
+        """A result for every text, `size` of them at a time; `label` begins the names of the files they are kept in."""
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(texts), size):
+            part = list(texts[start : start + size])
+            kept = self._context.work_dir / f"{label}-{start:09}.json"
+            if not kept.exists():
+                results = self._run(ask(part))
+                temporary = kept.with_suffix(".partial")
+                temporary.write_text(json.dumps(results), encoding="utf-8")
+                sync_path(temporary)
+                temporary.replace(kept)
+                sync_path(self._context.work_dir)  # the checkpoint says that it is kept
+                self._context.save_checkpoint({"stage": name, "items": start + len(part)})
+            found += json.loads(kept.read_text(encoding="utf-8"))
+            self._context.progress(stage=f"writing: {name}", done=len(found), total=total)
+        return found
 
-    async def _patiently(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, asked: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(self._patiently(asked))
+
+    async def _patiently(self, asked: Coroutine[Any, Any, T]) -> T:
         """The answer; looks every second whether to stop, which drops the request."""
-        asked = asyncio.ensure_future(self._workers.post(path, body))
+        task = asyncio.ensure_future(asked)
         try:
             while True:
                 if self._context.stop_reason() is not None:
                     raise JobStopped
-                done, _ = await asyncio.wait({asked}, timeout=_LOOK_SECONDS)
+                done, _ = await asyncio.wait({task}, timeout=_LOOK_SECONDS)
                 if done:
                     self._workers.heard()
-                    found: dict[str, Any] = asked.result().json()
-                    return found
+                    return task.result()
         finally:
-            asked.cancel()
+            task.cancel()
+
+
+async def _summary(models: Models, wishes: Wishes, text: str) -> dict[str, Any]:
+    try:
+        made = await models.carry_out(abstract(text, wishes))
+    except SummaryRefusedError as refusal:
+        return {"code": refusal.code, "error": str(refusal)}
+    except JobFailed as refusal:
+        if refusal.code not in OF_THE_TEXT:
+            raise
+        return {"code": refusal.code, "error": refusal.detail}
+    return {"text": made.text, "strategy": made.strategy, "chunks": made.chunks, "calls": made.calls}
 
 
 @contextmanager

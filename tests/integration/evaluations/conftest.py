@@ -21,6 +21,8 @@ from tests.api import client_of_an_admin
 from tests.document_sets import read, upload
 from tests.tiny_decoder import WORDS, judgments, make_decoder
 from tests.tiny_model import write_tiny_model
+from tests.tiny_writer import adapter_tar
+from tests.writing_worker import Worker, writing_worker
 from workers.job_context import run_attempt
 from workers.stopping import StopFlag
 
@@ -58,6 +60,28 @@ class World:
         job = self.run(self.queued(**body), run)
         assert job.state == "succeeded", job.error
         return job.id, self.client.get(f"/evaluations/{job.id}/report").json()
+
+    def imported(self, worker: Worker, family: str) -> str:
+        """An adapter from elsewhere, which does not say what it has seen."""
+        return self.taken_in(worker.folders[family], family)
+
+    def taken_in(self, folder: Path, name: str) -> str:
+        """The id of an adapter folder that was imported into the corpus."""
+        answer = self.client.post(
+            "/adapters",
+            files={"file": ("a.tar", adapter_tar(folder))},
+            data={"corpus": "judgments", "name": name},
+        )
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def written_by(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """The items of each arm by key."""
+        lines = self.client.get(f"/evaluations/{job_id}/items?format=jsonl").text.splitlines()
+        found: dict[str, dict[str, Any]] = {}
+        for item in map(json.loads, lines):
+            found.setdefault(item["arm"], {})[item["key"]] = item
+        return found
 
     def pairs(self, rows: list[dict[str, str]]) -> str:
         """The id of a document set of these rows, read."""
@@ -99,3 +123,24 @@ def world(models: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iter
     with client_of_an_admin(engine) as client:
         assert client.post("/corpora", json={"name": "judgments"}).status_code == 201
         yield World(client, engine, models)
+
+
+@pytest.fixture(scope="session")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    place = tmp_path_factory.mktemp("evaluating")
+    write_tiny_model(place / "models" / "encoder", [" ".join(WORDS)])
+    with writing_worker(place) as worker:
+        yield worker
+
+
+@pytest.fixture
+def writing_world(worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The api before that worker, with an empty corpus named judgments."""
+    for name, value in {
+        "INFERENCE_URLS": worker.url, "BLOB_ROOT": str(worker.blobs), "MODEL_DIRS": str(worker.models), "DEVICE": "cpu", "THREADS": "1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"REMAND_{name}", value)
+    get_settings.cache_clear()
+    with client_of_an_admin(engine) as client:
+        assert client.post("/corpora", json={"name": "judgments"}).status_code == 201
+        yield World(client, engine, worker.models)

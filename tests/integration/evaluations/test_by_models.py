@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,11 @@ from app.jobs.queries import get_job
 from app.settings import get_settings
 from models.adapters.seen import read_seen, unseen
 from models.data.near_duplicates import content_digests, signatures
-from tests.api import client_of_an_admin
 from tests.document_sets import read, upload
 from tests.integration.evaluations.conftest import World, paragraphs
 from tests.integration.inference_server import until
-from tests.tiny_decoder import WORDS, judgments
-from tests.tiny_model import write_tiny_model
-from tests.tiny_writer import adapter_tar
-from tests.writing_worker import Worker, writing_worker
+from tests.tiny_decoder import judgments
+from tests.writing_worker import Worker
 from workers.adapter_archive import unpacked
 from workers.evaluate.job import run as evaluate_run
 from workers.stopping import StopFlag
@@ -41,43 +37,10 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="session")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    place = tmp_path_factory.mktemp("evaluating")
-    write_tiny_model(place / "models" / "encoder", [" ".join(WORDS)])
-    with writing_worker(place) as worker:
-        yield worker
-
-
 @pytest.fixture
-def world(worker: Worker, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """The api before that worker, with an empty corpus named judgments."""
-    for name, value in {
-        "INFERENCE_URLS": worker.url, "BLOB_ROOT": str(worker.blobs), "MODEL_DIRS": str(worker.models), "DEVICE": "cpu", "THREADS": "1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"REMAND_{name}", value)
-    get_settings.cache_clear()
-    with client_of_an_admin(engine) as client:
-        assert client.post("/corpora", json={"name": "judgments"}).status_code == 201
-        yield World(client, engine, worker.models)
-
-
-def imported(world: World, worker: Worker, family: str) -> str:
-    """An adapter from elsewhere, which does not say what it has seen."""
-    answer = world.client.post(
-        "/adapters", files={"file": ("a.tar", adapter_tar(worker.folders[family]))}, data={"corpus": "judgments", "name": family}
-    )  # fmt: skip
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
-
-
-def written_by(world: World, job_id: str) -> dict[str, dict[str, Any]]:
-    """The items of each arm by key."""
-    lines = world.client.get(f"/evaluations/{job_id}/items?format=jsonl").text.splitlines()
-    found: dict[str, dict[str, Any]] = {}
-    for item in map(json.loads, lines):
-        found.setdefault(item["arm"], {})[item["key"]] = item
-    return found
+def world(writing_world: World) -> World:
+    """The api before a worker with models that write."""
+    return writing_world
 
 
 def test_from_training_to_an_evaluation_on_what_was_held_out(
@@ -106,10 +69,10 @@ def test_from_training_to_an_evaluation_on_what_was_held_out(
     free = unseen(seen, content_digests(texts), [row["group"] for row in rows], signatures(texts))
     expected = {row["id"] for row, good in zip(rows, free, strict=True) if good}
     assert 5 <= len(expected) <= 15
-    items = written_by(world, evaluation)
+    items = world.written_by(evaluation)
     assert set(items["tuned"]) == expected
     assert report["held_out"] | {"seen_ids": []} == {
-        "of": 40, "seen": 40 - len(expected), "seen_ids": [], "repeated": 0, "known": True, "vouched": False,
+        "of": 40, "seen": 40 - len(expected), "seen_by": {"tuned": 40 - len(expected)}, "seen_ids": [], "repeated": 0, "known": True, "vouched": False,
         "share": len(expected) / 40,
     }  # fmt: skip
     assert [arm["name"] for arm in report["arms"]] == ["tuned", "base", "lead", "textrank", "lexrank", "mmr"]
@@ -118,10 +81,13 @@ def test_from_training_to_an_evaluation_on_what_was_held_out(
         ("tuned", "lead"),
     ]
     _inputs_are_those_of_training(worker, blob, rows, items, report)
-    _lengths_match(items)
+    _lengths_match(items, report)
+    assert report["arms"][0]["writing"]["ran"]["cut"] + report["arms"][0]["writing"]["ran"].get(
+        "whole", 0
+    ) == len(expected)
     page = world.client.get(f"/evaluations/{evaluation}/report", headers=HTML)
     assert f"{40 - len(expected)} were left out, because the adapter had seen them" in page.text
-    assert "with the adapter − base model" in page.text
+    assert "with the adapter minus …" in page.text
     own = world.client.get(f"/reports/{adapter}", headers=HTML)
     assert f"/evaluations/{evaluation}/report" in own.text
     assert (
@@ -151,7 +117,7 @@ def _inputs_are_those_of_training(
 ) -> None:
     """The worker says the same of inputs that are prefixed and cut by hand, at training's own 40 tokens with the end mark."""
     by_id = {row["id"]: row for row in rows}
-    assert report["settings"]["writing"]["max_input_tokens"] == 40
+    assert report["arms"][0]["writing"]["max_input_tokens"] == 40
     for name, model in (("tuned", {"adapter": blob}), ("base", {"base": worker.base("t5")})):
         for key, item in list(items[name].items())[:4]:
             prompt = "summarize: " + by_id[key]["text"]
@@ -161,16 +127,20 @@ def _inputs_are_those_of_training(
             assert item["written"] == found["text"], (name, key)
 
 
-def _lengths_match(items: dict[str, dict[str, Any]]) -> None:
-    """An extractive summary has no more words than the adapter's of the same text, or is one sentence, the least there is."""
+def _lengths_match(items: dict[str, dict[str, Any]], report: dict[str, Any]) -> None:
+    """An extractive summary has no more words than the adapter's of the same text, or the mean where that is empty; one sentence is the least."""
+    lengths = report["settings"]["extractive"]
+    empty = sum(not item["words"] for item in items["tuned"].values())
+    assert (lengths["by_mean"], report["arms"][0]["empty"]) == (empty, empty)
     for arm in ("lead", "textrank", "lexrank", "mmr"):
         for key, item in items[arm].items():
-            assert item["words"] <= items["tuned"][key]["words"] or item["written"].count(".") == 1
+            allowed = items["tuned"][key]["words"] or lengths["mean_words"]
+            assert item["words"] <= allowed or item["written"].count(".") == 1
 
 
 def test_an_adapter_that_does_not_say_what_it_has_seen(world: World, worker: Worker) -> None:
     """Refused, unless somebody gives their word: the report then says so."""
-    adapter = imported(world, worker, "t5")
+    adapter = world.imported(worker, "t5")
     asked = {
         "document_set": world.pairs(paragraphs(8)),
         "items": 6,
@@ -202,8 +172,8 @@ def test_a_base_model_by_itself_with_beams(world: World, worker: Worker) -> None
              "max_tokens": 6, "beams": 2, "style": "dialogue"}  # fmt: skip
     evaluation, report = world.evaluated(base=worker.base("t5"), summarize=asked)
     assert [arm["title"] for arm in report["arms"]][:2] == ["t5", "Lead"]
-    assert report["settings"]["writing"]["prefix"] == "Summarize the following dialogue: "
-    row = next(iter(written_by(world, evaluation)["base"].values()))
+    assert report["arms"][0]["writing"]["prefix"] == "Summarize the following dialogue: "
+    row = next(iter(world.written_by(evaluation)["base"].values()))
     text = next(one["text"] for one in paragraphs(4) if one["id"] == row["key"])
     body = {
         "base": worker.base("t5"),
@@ -218,7 +188,7 @@ def test_perplexity_of_documents_and_how_both_go_on(world: World, worker: Worker
     texts = judgments(12, seed=9, words=(70, 90))
     made = upload(world.client, {f"{number}.txt": text.encode() for number, text in enumerate(texts)})
     assert read(world.client, world.engine, made)["documents"] == 12
-    adapter = imported(world, worker, "llama")
+    adapter = world.imported(worker, "llama")
     asked = {
         "document_set": made["id"],
         "items": "all",
@@ -228,7 +198,7 @@ def test_perplexity_of_documents_and_how_both_go_on(world: World, worker: Worker
         "vouched": True,
     }
     evaluation, report = world.evaluated(adapter=adapter, causal=asked)
-    items = written_by(world, evaluation)
+    items = world.written_by(evaluation)
     by_name = {f"{number}.txt": text for number, text in enumerate(texts)}
     manifest = json.loads((worker.folders["llama"] / "manifest.json").read_text())
     window = manifest["reading"].get("block_tokens")
@@ -273,7 +243,7 @@ def test_stopped_and_taken_up_it_asks_for_the_rest_alone(
     """Paused after the first chunk was kept: the report is that of a job that was left alone, and nothing is written twice."""
     from workers.relabel.bulk import BulkWorkers
 
-    adapter = imported(world, worker, "t5")
+    adapter = world.imported(worker, "t5")
     asked = {"document_set": world.pairs(paragraphs(40)), "items": "all", "encoder": str(world.models / "encoder"),
              "max_tokens": 5, "vouched": True}  # fmt: skip
     _, expected = world.evaluated(adapter=adapter, summarize=asked)
@@ -302,7 +272,7 @@ def test_stopped_and_taken_up_it_asks_for_the_rest_alone(
 @pytest.mark.fault
 def test_a_killed_child_changes_nothing(world: World, worker: Worker) -> None:
     """SIGKILL once the first answers are kept; the next attempt ends with the report of a job that nobody killed."""
-    adapter = imported(world, worker, "t5")
+    adapter = world.imported(worker, "t5")
     asked = {"document_set": world.pairs(paragraphs(40)), "items": "all", "encoder": str(world.models / "encoder"),
              "max_tokens": 5, "vouched": True}  # fmt: skip
     _, expected = world.evaluated(adapter=adapter, summarize=asked)

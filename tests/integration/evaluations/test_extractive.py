@@ -53,7 +53,7 @@ def test_from_pairs_to_report_page_drawing_and_items(world: World) -> None:
     for words in (
         "Extractive summaries on 20 items",
         "ROUGE-Lsum",
-        "TextRank − Lead",
+        "… minus Lead",
         "<svg",
         "no idf, no rescaling",
     ):
@@ -244,3 +244,22 @@ def test_a_text_that_no_summary_can_be_made_of_is_still_an_item(world: World) ->
     assert len(items) == 4 * len(texts)
     assert all(item["written"] for item in items)
     assert report["arms"][0]["measures"]["rouge1"]["mean"] > 0.5
+
+
+def test_one_text_is_enough_and_none_is_a_problem_in_its_own_words(world: World) -> None:
+    """One item has numbers and no interval; rows without a reference are no pairs, whichever way it is empty."""
+    encoder = str(world.models / "encoder")
+    one = {"document_set": world.pairs(paragraphs(1)), "items": 50, "encoder": encoder}
+    job_id, report = world.evaluated(summarize=one)
+    assert (report["scope"]["rows"], report["scope"]["groups"], report["settings"]["draws"]) == (1, 1, 0)
+    told = report["arms"][0]["measures"]["rouge1"]
+    assert (told["interval"], told["items"]) == (None, 1)
+    assert report["verdict"]["sentence"].startswith("On 1 text, ")
+    page = world.client.get(f"/evaluations/{job_id}/report", headers=HTML).text
+    assert "all are of one group, so there are none" in page
+    empty = world.pairs([{"id": "a", "text": "The court held.", "summary": " "}])
+    answer = world.client.post(
+        "/evaluations", json={"corpus": "judgments", "summarize": {"document_set": empty}}
+    )
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:remand:problem:no-documents")
+    assert "no pair of text and summary that can be evaluated" in answer.json()["detail"]

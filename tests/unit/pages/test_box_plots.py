@@ -39,6 +39,31 @@ def test_ticks_are_round_and_hold_every_value(low: float, high: float, expected:
     assert ticks(low, high) == expected
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.0, 1.0, [0.6, 0.8, 1.0]),
+        (1.0, 1.000001, [0.6, 0.8, 1.0]),
+        (0.97, 1.0, [0.97, 0.98, 0.99, 1.0]),
+        (0.0, 0.0, [0.0, 0.2, 0.4]),
+        (-0.2, 0.9, [-0.5, 0.0, 0.5, 1.0]),
+    ],
+)
+def test_an_axis_of_shares_ends_at_one(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high, 1.0) == expected
+
+
+def test_an_axis_ends_where_its_measure_says() -> None:
+    """All at one: the last number below the panel is 1 of a share, and more where the report names no most."""
+    given = document(tuned=[1.0, 1.0], lead=[1.0, 1.0])
+    for most, last in ((1.0, "1"), (None, "1.4")):
+        given["measures"][0]["most"] = most
+        for drawn in (box_plot(given, "rouge1"), drawing(given)):
+            texts = ElementTree.fromstring(drawn).iter(f"{SVG}text")
+            marks = [element.text for element in texts if element.attrib.get("text-anchor") == "middle"]
+            assert marks[-1] == last
+
+
 def test_a_box_lies_where_its_numbers_are() -> None:
     """0, .25, .5, .75, 1 on an axis from 0 to 1: quartiles at a quarter, a half and three quarters of it."""
     root = ElementTree.fromstring(box_plot(document(tuned=[0, 0.25, 0.5, 0.75, 1]), "rouge1"))

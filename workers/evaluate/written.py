@@ -1,0 +1,80 @@
+"""What every model of an evaluation wrote of each text: cut as training cuts, or by the strategies of POST /summarize."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.generative.cutting import cut_to
+from models.text.abstracts import Wishes
+from workers.evaluate.arms import BASE, CUT, TUNED, Author, lengths_of, tokenizer_of
+from workers.evaluate.items import Items
+from workers.evaluate.writing import Asking, Writer, asking
+from workers.job_context import JobContext, JobFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One model's summaries, in the order of the items."""
+
+    author: Author
+    texts: list[str]
+    """Empty where it wrote nothing."""
+    failed: tuple[int, ...]
+    """Places of the items that it could not summarize."""
+    how: dict[str, Any]
+    """For the report: prefix, max_input_tokens, max_tokens, strategy, and `ran`: on how many items which strategy ran in the end."""
+
+
+def written_by(context: JobContext, authors: Sequence[Author], items: Items) -> list[Written]:
+    """Ask for everything; what earlier attempts have kept is not asked for again.
+
+    Raises:
+        JobFailed: the model under evaluation could not summarize any text.
+    """
+    if not authors:
+        return []
+    with asking(context) as workers:
+        return [_by(context, workers, author, items) for author in authors]
+
+
+def _by(context: JobContext, workers: Asking, author: Author, items: Items) -> Written:
+    settings = context.params["settings"]
+    read, most = lengths_of(context, author.subject)
+    decoding = {"beams": settings["beams"], "temperature": 0.0, "seed": context.params["seed"]}
+    if author.strategy == CUT:
+        tokenizer, prefix = tokenizer_of(author.subject), author.subject.reading["prefix"]
+        inputs = [cut_to(tokenizer, prefix + text, read) for text in items.texts]
+        writer = Writer(author.name, author.of, decoding | {"max_tokens": most})
+        prompts = [prompt for prompt, _ in inputs]
+        results = workers.results("/generate", writer, "prompts", prompts, len(items))
+        ran = ["cut" if cut else "whole" for _, cut in inputs]
+    else:
+        style = author.subject.reading.get("style") or "document"
+        wishes = Wishes(style=style, strategy=_named(author.strategy), most_tokens=most, window=read)
+        writer = Writer(author.name, author.of, decoding)
+        results = workers.summaries(writer, wishes, items.texts, len(items))
+        ran = [result.get("strategy") or "none" for result in results]
+    failed = tuple(place for place, result in enumerate(results) if "error" in result)
+    if len(failed) == len(items) and author.name in {TUNED, BASE}:
+        reason = results[0].get("error") or "it wrote nothing"
+        raise JobFailed(
+            "nothing-written", f"{author.title}: none of {len(items):,} texts could be summarized: {reason}"
+        )
+    reasons = Counter(str(results[place].get("code") or "not-written") for place in failed)
+    return Written(
+        author,
+        [str(result.get("text") or "") for result in results],
+        failed,
+        {
+            "prefix": author.subject.reading["prefix"], "max_input_tokens": read, "max_tokens": most,
+            "strategy": author.strategy, "ran": Counter(ran), "failures": reasons,
+        },
+    )  # fmt: skip
+
+
+def _named(strategy: str) -> Any:
+    """As `Wishes` takes it: the request has checked it."""
+    return strategy
