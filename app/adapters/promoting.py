@@ -59,11 +59,15 @@ def promote(
     reason: str,
     failed: Sequence[str] = (),
 ) -> None:
-    """Make it the adapter that a locked corpus serves by default; inference workers hear of it at commit.
+    """Make it the adapter that a locked corpus serves its task with by default; of one that classifies inference workers hear at commit.
 
     failed: names of the gate's checks that a person overrode; kept in the audit log.
     """
-    before, corpus.promoted_adapter_id = corpus.promoted_adapter_id, adapter.id
+    before = promoted_id(corpus, adapter.task)
+    if adapter.task == "summarize":
+        corpus.promoted_summarizer_id = adapter.id
+    else:
+        corpus.promoted_adapter_id = adapter.id
     corpus.etag += 1
     adapter.promoted_at = func.now()
     detail: dict[str, Any] = {"corpus_id": corpus.id, "before": before, "reason": reason}
@@ -71,7 +75,13 @@ def promote(
         detail |= {"override": True, "failed": list(failed)}
     session.add(AuditLog(actor=actor, action="adapter.promote", object_id=adapter.id, detail=detail))
     session.flush()
-    notify(session, ADAPTERS_CHANNEL, adapter.id)
+    if adapter.task == "classify":
+        notify(session, ADAPTERS_CHANNEL, adapter.id)
+
+
+def promoted_id(corpus: Corpus, task: str) -> str | None:
+    """Id of the adapter that a corpus serves a task with by default."""
+    return corpus.promoted_summarizer_id if task == "summarize" else corpus.promoted_adapter_id
 
 
 def record_decision(
@@ -89,7 +99,7 @@ def record_decision(
         GateDecision(
             adapter_id=adapter.id,
             corpus_id=corpus.id,
-            compared_id=corpus.promoted_adapter_id,
+            compared_id=promoted_id(corpus, adapter.task),
             automatic=automatic,
             promoted=decision.promoted,
             override=override,
@@ -101,17 +111,22 @@ def record_decision(
 
 
 def by_hand(session: WriteSession, corpus: Corpus, adapter: Adapter, actor: str, asked: PromoteBody) -> None:
-    """Promote because a person says so.
+    """Promote because a person says so. The gate is of adapters that classify; one that summarizes is promoted as asked.
 
     Raises Conflict (`gate-not-passed`, with every check) when the gate does not let it pass and no override was asked for,
-    and `wrong-task` for an adapter that does not classify.
+    and `wrong-task` for an adapter that writes on.
     """
-    if adapter.task != "classify":
+    if adapter.task not in ("classify", "summarize"):
         raise Conflict(
-            f"This adapter is made to {adapter.task}: what a corpus serves by default classifies.",
+            f"The adapter {adapter.id} is made to write on from a prompt: only adapters that classify or summarize are a corpus's default.",
             field="adapter_id",
             slug="wrong-task",
         )
+    reason = (asked.reason or "").strip() or "Promoted by hand."
+    if adapter.task == "summarize":
+        record_decision(session, corpus, adapter, actor, Promotion(True, reason), automatic=False)
+        promote(session, corpus, adapter, actor, reason)
+        return
     blobs = BlobStore(get_settings().blob_root)
     rules = replace(gate_rules(), automatic=True)
     decision = promotion(adapter.report, present_of(session, blobs, corpus, adapter), rules)
@@ -124,7 +139,6 @@ def by_hand(session: WriteSession, corpus: Corpus, adapter: Adapter, actor: str,
             slug="gate-not-passed",
             checks=[check.to_document() for check in decision.checks],
         )
-    reason = (asked.reason or "").strip() or "Promoted by hand."
     kept = Promotion(True, reason, decision.checks)
     record_decision(session, corpus, adapter, actor, kept, automatic=False, override=bool(failed))
     promote(session, corpus, adapter, actor, reason, failed)

@@ -15,7 +15,7 @@ from app.blobs import Blob, BlobStore
 from app.corpora.queries import register_blob
 from app.db.session import AnySession, WriteSession
 from app.db.tables import Adapter, Corpus, GateDecision
-from app.http.problems import NotFound
+from app.http.problems import Conflict, NotFound
 from app.http.security import Principal, check_scope
 from app.ids import new_id
 
@@ -87,10 +87,24 @@ def list_adapters(
 
 def promoted_adapters(session: AnySession, adapters: Sequence[Adapter]) -> set[str]:
     """Ids of those adapters that their corpus serves by default."""
-    query = select(Corpus.promoted_adapter_id).where(
-        Corpus.promoted_adapter_id.in_([adapter.id for adapter in adapters])
-    )
-    return {found for found in session.scalars(query) if found}
+    ids = [adapter.id for adapter in adapters]
+    columns = (Corpus.promoted_adapter_id, Corpus.promoted_summarizer_id)
+    queries = [select(column).where(column.in_(ids)) for column in columns]
+    return {found for query in queries for found in session.scalars(query) if found}
+
+
+def promoted_adapter(session: AnySession, corpus: Corpus, task: str) -> Adapter:
+    """The adapter that a corpus serves a task (`classify`, `summarize`) with by default; Conflict where none is promoted."""
+    promoted = corpus.promoted_adapter_id if task == "classify" else corpus.promoted_summarizer_id
+    row = session.get(Adapter, promoted) if promoted else None
+    if row is None:
+        of = "" if task == "classify" else f" of the task {task}"
+        raise Conflict(
+            f"The corpus {corpus.name!r} has no promoted adapter{of}: train one, or name one as `adapter`.",
+            field="/corpus",
+            slug="no-promoted-adapter",
+        )
+    return row
 
 
 def about_corpus(session: AnySession, corpus_id: str, snapshot_id: str | None) -> dict[str, Any]:

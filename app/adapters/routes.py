@@ -56,7 +56,7 @@ def get(db: ReadDB, caller: Reader, adapter_id: AdapterId, response: Response) -
     adapter = find_adapter(db, adapter_id, caller)
     corpus = db.get(Corpus, adapter.corpus_id) if adapter.corpus_id else None
     response.headers["ETag"] = _etag(corpus)
-    promoted = corpus is not None and corpus.promoted_adapter_id == adapter.id
+    promoted = bool(promoted_adapters(db, [adapter]))
     return AdapterDetail(**adapter_answer(adapter, promoted=promoted).model_dump(), manifest=adapter.manifest)
 
 
@@ -71,20 +71,16 @@ def promote_(
     body: PromoteBody | None = None,
     if_match: IfMatch = None,
 ) -> AdapterAnswer:
-    """Makes it the one its corpus serves by default. If-Match: the ETag of GET /adapters/{id}.
+    """Makes it the one its corpus serves by default: `/classify` with one that classifies, abstractive summaries with one that
+    summarizes. If-Match: the ETag of GET /adapters/{id}.
 
-    What does not pass the gate is refused with its checks, unless `override` is true and `reason` says why; both are kept in the
-    audit log and shown in the report.
+    An adapter that classifies and does not pass the gate is refused with its checks, unless `override` is true and `reason` says why; both
+    are kept in the audit log and shown in the report.
     """
     adapter = find_adapter(db, adapter_id, caller)
     if adapter.corpus_id is None:
         raise Conflict(
             "The adapter belongs to no corpus: import it for a corpus to promote it there.", slug="no-corpus"
-        )
-    if adapter.task != "classify":
-        raise Conflict(
-            f"The adapter is made to {adapter.task}: only adapters that classify are a corpus's default.",
-            slug="wrong-task",
         )
     corpus = lock_corpus(db, adapter.corpus_id)
     require_match(if_match, _etag(corpus))

@@ -24,7 +24,11 @@ def summarize(  # noqa: PLR0913, PLR0917  # typer reads one argument per option
         str | None, typer.Argument(help="A UTF-8 text file, or the text itself; - reads standard input.")
     ] = None,
     corpus: Annotated[
-        str | None, typer.Option(help="In place of a file: every text of this corpus, as a job.")
+        str | None,
+        typer.Option(
+            help="In place of a file: every text of this corpus, as a job. With a file: its promoted adapter writes, as it does for a job "
+            "with --method abstractive."
+        ),
     ] = None,
     sentences: Annotated[int | None, typer.Option(help="Most sentences.")] = None,
     words: Annotated[int | None, typer.Option("--words", "--max-words", help="Most words.")] = None,
@@ -33,7 +37,8 @@ def summarize(  # noqa: PLR0913, PLR0917  # typer reads one argument per option
         str | None,
         typer.Option(
             help="mmr (stands for the whole, repeats nothing), textrank or lexrank (shares most words with the rest), lead (the first ones), "
-            "abstractive (written by --adapter or --model). Default: mmr, with one of these abstractive."
+            "abstractive (written by --adapter, by --model, or by the promoted adapter of --corpus). Default: mmr; abstractive with one of "
+            "the first two, or a file and --corpus."
         ),
     ] = None,
     adapter: Annotated[str | None, typer.Option(help="abstractive: adapter of the task summarize.")] = None,
@@ -58,18 +63,18 @@ def summarize(  # noqa: PLR0913, PLR0917  # typer reads one argument per option
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Summarize a text, or a corpus: by its own sentences, verbatim and in their order, or written by a model."""
-    if (file is None) == (corpus is None):
+    if file is None and corpus is None:
         fail("Give a file (or a text, or - for standard input), or --corpus.")
-    chosen = method or ("abstractive" if adapter or model else "mmr")
+    chosen = method or ("abstractive" if adapter or model or (file and corpus) else "mmr")
     fields = {
         "method": chosen, "max_sentences": sentences, "max_words": words, "ratio": ratio, "adapter": adapter, "base_model": model,
         "style": style, "strategy": strategy, "beams": beams, "min_supported": min_supported,
     }  # fmt: skip
     body = {name: value for name, value in fields.items() if value is not None}
-    if corpus is not None:
-        _corpus(body | {"corpus": corpus}, follow=follow, as_json=as_json)
+    body |= {"corpus": corpus} if corpus is not None else {}
+    if file is None:
+        _corpus(body, follow=follow, as_json=as_json)
         return
-    assert file is not None
     with connect(timeout=_LONG_SECONDS if chosen == "abstractive" else 180.0) as client:
         answer: dict[str, Any] = call(
             client, "POST", "/summarize", json={"text": text_or_file(file), **body}

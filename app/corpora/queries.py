@@ -44,7 +44,7 @@ _REFERENCED = """
 """
 
 _DELETION = (
-    "UPDATE corpora SET promoted_adapter_id = NULL WHERE id = :id",
+    "UPDATE corpora SET promoted_adapter_id = NULL, promoted_summarizer_id = NULL WHERE id = :id",
     "DELETE FROM relabel_runs WHERE corpus_id = :id",
     "DELETE FROM annotations a USING texts t WHERE t.id = a.text_id AND t.corpus_id = :id",
     "DELETE FROM adapters WHERE corpus_id = :id",

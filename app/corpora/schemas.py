@@ -162,7 +162,8 @@ class CorpusAnswer(AnswerModel):
     synthetic: bool
     fold_group: str | None
     consensus: Method = Field(description="How annotators who differ are brought together.")
-    promoted_adapter_id: str | None
+    promoted_adapter_id: str | None = Field(description="The adapter that classifies for it by default.")
+    promoted_summarizer_id: str | None = Field(description="The adapter that summarizes for it by default.")
     created_at: datetime
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
 
 from app.db.session import reading
 from app.generating.answers import generated, measured, writer_refusal, written, written_by
@@ -21,17 +20,22 @@ from app.generating.rules import (
     check_generate,
     check_model,
     generate_warnings,
-    plain,
     prompts_of,
     text_warnings,
+    tokens_to_write,
+    unread_warnings,
 )
 from app.generating.schemas import GenerateAnswer, GenerateBody, PerplexityAnswer, PerplexityBody
-from app.generating.streaming import events, open_streams, wire
+from app.generating.streaming import events, wire
 from app.http.documented import problems
+from app.http.event_answers import EventsAnswer
+from app.http.problems import Problem
 from app.http.security import Principal, Reader
-from app.inference.pool import WorkerPool, caller_gone, workers_of
+from app.http.server_events import Event
+from app.inference.pool import RefusedError, WorkerPool, caller_gone, unless_gone, workers_of
 from app.inference.rules import Limits
 from app.settings import get_settings
+from models.data.control_characters import plain
 
 router = APIRouter(tags=["inference"])
 Workers = Annotated[WorkerPool, Depends(workers_of)]
@@ -75,8 +79,9 @@ async def generate(
     requests = [asked | model for model in _models(writes, body.base_model, compare=body.compare)]
     warnings = generate_warnings(body, prompts, field)
     if body.stream:
-        return await _streamed(requests, writes, seed, warnings, field)
+        return await _streamed(request, workers, requests, writes, seed, warnings, field)
     documents = await _asked(request, workers, "/generate", requests, writes, field)
+    warnings += unread_warnings(documents[0]["results"], field)
     return generated(documents, writes, seed, warnings)
 
 
@@ -100,7 +105,8 @@ async def perplexity(
     asked = {"texts": [plain(text) for text in texts], "window": window}
     requests = [asked | model for model in _models(writes, body.base_model, compare=writes is not None)]
     documents = await _asked(request, workers, "/perplexity", requests, writes, field)
-    return measured(documents, writes, documents[0]["window"], list(text_warnings(texts, field)))
+    warnings = [*text_warnings(texts, field), *unread_warnings(documents[0]["results"], field)]
+    return measured(documents, writes, documents[0]["window"], warnings)
 
 
 def _limits() -> Limits:
@@ -128,59 +134,67 @@ async def _asked(
     writes: Writes | None,
     field: str,
 ) -> list[dict[str, Any]]:
-    leaving = asyncio.ensure_future(caller_gone(request)())
+    async def all_answers() -> list[httpx.Response]:
+        asking = [
+            asyncio.ensure_future(workers.post(path, asked, writes=tokens_to_write(asked)))
+            for asked in requests
+        ]
+        try:
+            return await asyncio.gather(*asking)
+        finally:  # where one fails, the other's answer is of no use
+            for one in asking:
+                one.cancel()
 
-    async def gone() -> None:
-        await asyncio.wait({leaving})
-
-    try:
-        answers = await asyncio.gather(*(workers.post(path, asked, gone) for asked in requests))
-    finally:
-        leaving.cancel()
+    answers = await unless_gone(all_answers(), caller_gone(request))
     for answer in answers:
-        _check(answer, writes, field)
+        if not answer.is_success:
+            raise _refusal(answer, writes, field)
     return [answer.json() for answer in answers]
 
 
-def _check(answer: httpx.Response, writes: Writes | None, field: str) -> None:
-    if not answer.is_success:
-        raise writer_refusal(answer, field, "/adapter" if writes else "/base_model")
+def _refusal(answer: httpx.Response, writes: Writes | None, field: str) -> Problem:
+    return writer_refusal(answer, field, "/adapter" if writes else "/base_model")
 
 
 async def _streamed(
-    requests: list[dict[str, Any]], writes: Writes | None, seed: int, warnings: list[str], field: str
-) -> Response:
-    """The stream, once every worker has taken its part; else the refusal."""
-    async with AsyncExitStack() as opening:
-        answers = await open_streams(get_settings(), requests, opening)
-        for answer in answers:
-            if not answer.is_success:
-                await answer.aread()
-                _check(answer, writes, field)
-        stack = opening.pop_all()
-    names = ("adapter", "base") if writes else ("base",)
-    open_ones = dict(zip(names, answers, strict=False))
-    return StreamingResponse(
-        _told(open_ones, stack, writes, seed, warnings), media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )  # fmt: skip
-
-
-async def _told(
-    answers: Mapping[str, httpx.Response],
-    stack: AsyncExitStack,
+    request: Request,
+    workers: WorkerPool,
+    requests: list[dict[str, Any]],
     writes: Writes | None,
     seed: int,
     warnings: list[str],
-) -> AsyncIterator[bytes]:
-    async with stack:
-        async for name, (kind, data) in events(answers):
+    field: str,
+) -> Response:
+    """The stream, once every worker has taken its part; else the refusal."""
+    names = ("adapter", "base") if writes else ("base",)
+    async with AsyncExitStack() as opening:
+        streams: dict[str, AsyncGenerator[Event]] = {}
+        for name, asked in zip(names, requests, strict=False):
+            stream = workers.events("/generate", asked, tokens_to_write(asked))
+            streams[name] = await opening.enter_async_context(aclosing(stream))
+            try:
+                await unless_gone(anext(stream), caller_gone(request))
+            except RefusedError as refused:
+                raise _refusal(refused.answer, writes, field) from None
+        stack = opening.pop_all()
+    return EventsAnswer(_told(streams, writes, seed, warnings, field), stack.aclose)
+
+
+async def _told(
+    streams: Mapping[str, AsyncGenerator[Event]],
+    writes: Writes | None,
+    seed: int,
+    warnings: list[str],
+    field: str,
+) -> AsyncGenerator[bytes]:
+    async with aclosing(events(streams)) as found:
+        async for name, (kind, data) in found:
             if kind == "done":
                 model = written_by(data, writes if name == "adapter" else None)
                 data = {  # noqa: PLW2901  # the worker's becomes ours
                     "model": model.model_dump(),
                     "result": written(data, seed).model_dump(),
                     "seed": seed,
-                    "warnings": warnings,
+                    "warnings": [*warnings, *unread_warnings([data], field)],
                 }
             yield wire(kind, {"from": name, **data})

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.generating.schemas import GenerateBody
 from app.http.problems import Conflict, Invalid, TooLarge
 from app.inference.rules import Limits, check_text
+from models.data.control_characters import left_out, plain
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
-"""Unicode's control characters (Cc) but tab, line feed, form feed and carriage return."""
-_SHOWN = 5
+USUAL_TOKENS = 256
+"""Written per prompt where no number is given."""
 
 
 def prompts_of(
@@ -104,11 +103,6 @@ def check_may_write(corpus: str, *, sensitive: bool) -> None:
         )
 
 
-def plain(prompt: str) -> str:
-    """A prompt without control characters; line ends, tabs and form feeds stay."""
-    return _CONTROL.sub("", prompt)
-
-
 def asked_of_worker(body: GenerateBody, prompts: Sequence[str], seed: int) -> dict[str, Any]:
     """The worker's request, without the model."""
     return {
@@ -122,6 +116,11 @@ def asked_of_worker(body: GenerateBody, prompts: Sequence[str], seed: int) -> di
             }
         ),
     }  # fmt: skip
+
+
+def tokens_to_write(asked: Mapping[str, Any]) -> int:
+    """Tokens that a worker's request asks for at most, by a guess where it does not say: how much it adds to a queue."""
+    return len(asked.get("prompts", ())) * (asked.get("max_tokens") or USUAL_TOKENS)
 
 
 def generate_warnings(body: GenerateBody, prompts: Sequence[str], field: str) -> list[str]:
@@ -141,8 +140,11 @@ def generate_warnings(body: GenerateBody, prompts: Sequence[str], field: str) ->
 def text_warnings(texts: Sequence[str], field: str) -> Iterator[str]:
     """What was left out of texts."""
     for place, text in enumerate(texts):
-        dropped = _CONTROL.findall(text)
-        if dropped:
-            codes = ", ".join(f"U+{ord(code):04X}" for code in list(dict.fromkeys(dropped))[:_SHOWN])
-            plural = "characters were" if len(dropped) > 1 else "character was"
-            yield f"{len(dropped):,} control {plural} left out of {place_of(field, place)}: {codes}."
+        yield from left_out(text, place_of(field, place))
+
+
+def unread_warnings(results: Sequence[Mapping[str, Any]], field: str) -> Iterator[str]:
+    """What a worker says that its model could not read of texts."""
+    for place, result in enumerate(results):
+        if result.get("unread"):
+            yield f"{place_of(field, place)}: {result['unread']}"

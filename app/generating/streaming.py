@@ -3,56 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-import httpx
 import orjson
-from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from app.http.server_events import Event, events_of
-from app.inference.pool import no_worker
-from app.settings import Settings
+from app.http.problems import Problem
+from app.http.server_events import Event
+from app.inference.answers import refusal
+from app.inference.pool import RefusedError
 
 KEEP_ALIVE_SECONDS = 10.0
-_CONNECT_SECONDS = 2.0
-_SILENCE_SECONDS = 120.0
-_turn = itertools.count()
-"""Which worker is asked first: one after the other."""
 
 
-async def open_streams(
-    settings: Settings, bodies: Sequence[Mapping[str, Any]], stack: AsyncExitStack
-) -> list[httpx.Response]:
-    """A worker's answer to each body, its head read and its stream open until `stack` is closed.
-
-    Raises:
-        Unavailable: no worker could be reached.
-    """
-    client = await run_in_threadpool(_client, settings)  # it reads certificates
-    await stack.enter_async_context(client)
-    return [await _open(client, settings.inference_urls, body, stack) for body in bodies]
-
-
-async def events(answers: Mapping[str, httpx.Response]) -> AsyncIterator[tuple[str, Event]]:
+async def events(
+    streams: Mapping[str, AsyncGenerator[Event]],
+) -> AsyncGenerator[tuple[str, Event]]:
     """The events of several streams as they come, each (`piece`, `done`, `failed`) with the name of its stream; a keep-alive has an empty name."""
     heard: asyncio.Queue[tuple[str, Event] | None] = asyncio.Queue()
 
-    async def listen(name: str, answer: httpx.Response) -> None:
+    async def listen(name: str, stream: AsyncGenerator[Event]) -> None:
         try:
-            async for event in events_of(answer):
+            async for event in stream:
                 if event[0]:
                     await heard.put((name, event))
-        except httpx.HTTPError:
-            detail = "The inference worker broke off: ask again."
-            await heard.put((name, ("failed", {"code": "worker-lost", "detail": detail})))
+        except RefusedError as refused:  # by the worker that was asked after one broke off
+            await heard.put((name, _failed(refusal(refused.answer, name))))
+        except Problem as problem:
+            await heard.put((name, _failed(problem)))
         finally:
             await heard.put(None)
 
-    listening = [asyncio.create_task(listen(name, answer)) for name, answer in answers.items()]
+    listening = [asyncio.create_task(listen(name, stream)) for name, stream in streams.items()]
     open_ones = len(listening)
     try:
         while open_ones:
@@ -78,28 +61,5 @@ def wire(kind: str, data: Mapping[str, Any]) -> bytes:
     return format_sse_event(data_str=orjson.dumps(data).decode(), event=kind)
 
 
-def _client(settings: Settings) -> httpx.AsyncClient:
-    token = settings.inference_token.get_secret_value()
-    return httpx.AsyncClient(
-        headers={"Authorization": f"Bearer {token}"} if token else {},
-        timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
-        trust_env=False,
-    )
-
-
-async def _open(
-    client: httpx.AsyncClient, urls: Sequence[str], body: Mapping[str, Any], stack: AsyncExitStack
-) -> httpx.Response:
-    first, answer = next(_turn), None
-    for place in range(len(urls)):
-        url = urls[(first + place) % len(urls)].rstrip("/")
-        asking = client.stream("POST", f"{url}/generate", json=dict(body))
-        try:
-            answer = await stack.enter_async_context(asking)
-        except httpx.TransportError:
-            continue
-        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            break
-    if answer is None:
-        raise no_worker()
-    return answer
+def _failed(problem: Problem) -> Event:
+    return "failed", {"code": problem.slug, "detail": problem.detail}

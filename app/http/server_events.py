@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import httpx
@@ -31,7 +31,7 @@ class EventReader:
                 yield "", {}
 
 
-async def events_of(answer: httpx.Response) -> AsyncIterator[Event]:
+async def events_of(answer: httpx.Response) -> AsyncGenerator[Event]:
     """The events of an open answer, one by one."""
     reader = EventReader()
     async for part in answer.aiter_bytes():

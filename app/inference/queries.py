@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.adapters.queries import find_adapter
+from app.adapters.queries import find_adapter, promoted_adapter
 from app.corpora.queries import corpus_for
 from app.db.session import AnySession
 from app.db.tables import Adapter
@@ -46,15 +46,7 @@ def _promoted(session: AnySession, caller: Principal, corpus: str | None) -> Ada
             field="/adapter",
             slug="adapter-missing",
         )
-    found = corpus_for(session, corpus, caller, "/corpus")
-    row = session.get(Adapter, found.promoted_adapter_id) if found.promoted_adapter_id else None
-    if row is None:
-        raise Conflict(
-            f"The corpus {found.name!r} has no promoted adapter: train one, or name one as `adapter`.",
-            field="/corpus",
-            slug="no-promoted-adapter",
-        )
-    return row
+    return promoted_adapter(session, corpus_for(session, corpus, caller, "/corpus"), "classify")
 
 
 def _served(row: Adapter) -> Served:

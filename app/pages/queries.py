@@ -15,6 +15,7 @@ from app.http.security import Principal, check_scope
 
 _CORPORA = text(
     """SELECT c.id, c.name, c.description, c.synthetic, c.sensitive, c.promoted_adapter_id, p.name AS promoted_name,
+        c.promoted_summarizer_id, w.name AS summarizer_name,
         (SELECT count(*) FROM texts t WHERE t.corpus_id = c.id) AS texts,
         (SELECT count(*) FROM options o WHERE o.corpus_id = c.id AND NOT o.retired) AS options,
         (SELECT count(*) FROM annotators n WHERE n.corpus_id = c.id) AS annotators,
@@ -29,6 +30,7 @@ _CORPORA = text(
         (SELECT e.job_id FROM estimates e WHERE e.corpus_id = c.id ORDER BY e.created_at DESC, e.job_id DESC LIMIT 1) AS estimates_id
     FROM corpora c
     LEFT JOIN adapters p ON p.id = c.promoted_adapter_id
+    LEFT JOIN adapters w ON w.id = c.promoted_summarizer_id
     LEFT JOIN LATERAL (SELECT * FROM rankings k WHERE k.corpus_id = c.id ORDER BY k.created_at DESC, k.id DESC LIMIT 1) k ON true
     LEFT JOIN relabel_runs u ON u.id = k.run_id
     LEFT JOIN adapters a ON a.id = u.adapter_id
@@ -57,7 +59,8 @@ _SNIPPETS = text(
 )
 _ADAPTER = text(
     """SELECT a.id, a.name, a.corpus_id, a.base_model, a.report, a.beats_baselines, a.promoted_at, a.created_at, a.origin,
-        a.task, a.manifest, a.digest, a.job_id, a.snapshot_id, c.name AS corpus, c.synthetic, c.promoted_adapter_id = a.id AS promoted,
+        a.task, a.manifest, a.digest, a.job_id, a.snapshot_id, c.name AS corpus, c.synthetic,
+        a.id IN (c.promoted_adapter_id, c.promoted_summarizer_id) AS promoted,
         (SELECT s.id FROM jobs s WHERE s.id = a.report -> 'search' ->> 'search_id' AND s.kind = 'search'
             AND s.corpus_id IS NOT DISTINCT FROM a.corpus_id) AS search_id
     FROM adapters a LEFT JOIN corpora c ON c.id = a.corpus_id WHERE a.id = :id"""

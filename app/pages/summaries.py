@@ -65,7 +65,7 @@ def summarized(
         items=[(item, summary_pieces(item)) for item in shown],
         show=show,
         after=after,
-        more=rows[PAGE_ITEMS - 1].Summary.text_version_id if len(rows) > PAGE_ITEMS else None,
+        more=rows[PAGE_ITEMS - 1].text_id if len(rows) > PAGE_ITEMS else None,
     )
 
 

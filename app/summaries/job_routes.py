@@ -62,7 +62,7 @@ def make_summary_job(body: SummaryJobBody, caller: Admin, db: WriteDB, idempoten
     """Starts a job that summarizes every text of the corpus as it is now. It can be paused, and goes on where it was stopped."""
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
     check_wishes(body)
-    writer = writer_of(db, caller, body)
+    writer = writer_of(db, caller, body, corpus.id)
     params = recipe_of(body, writer)
     if writer is None:
         params |= {"embedder": _embedder(body)}
@@ -99,16 +99,22 @@ def summary_runs(
 
 @router.get("/summaries", summary="Summaries of a run", responses=problems(404, 422))
 def summaries(asked: Annotated[SummaryListing, Query()], caller: Reader, db: ReadDB) -> SummaryPage:
-    """In the order in which the texts' contents were imported, with what the texts do not support."""
+    """In the order of the texts, with what the texts do not support. A walk along `next_cursor` gives each text of the run once, also
+    while its job is at work and texts are edited; what the job writes later comes after the last page."""
     run = _run(db, asked, caller)
     if run is None:
         return SummaryPage(items=[])
-    kind = f"summaries:{run.id}"
+    kind = f"summaries-by-text:{run.id}"
     after = int(decode_cursor(asked.cursor, kind)[0]) if asked.cursor is not None else 0
     found = list(list_summaries(db, run.id, after=after, limit=asked.limit + 1, **_filters(asked)))
     page = found[: asked.limit]
-    following = encode_cursor(kind, [page[-1].Summary.text_version_id]) if len(found) > asked.limit else None
-    return SummaryPage(items=[summary_answer(row) for row in page], next_cursor=following, run_id=run.id)
+    following = encode_cursor(kind, [page[-1].text_id]) if len(found) > asked.limit else None
+    return SummaryPage(
+        items=[summary_answer(row) for row in page],
+        next_cursor=following,
+        run_id=run.id,
+        finished=run.watermark == run.text_count,
+    )
 
 
 @router.get(

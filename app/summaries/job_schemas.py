@@ -34,7 +34,7 @@ class SummaryJobBody(SummaryWishes):
         },
     )
     corpus: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
-        description="A corpus's id or name."
+        description="Whose texts are summarized: id or name. Abstractive: its promoted adapter writes where neither `adapter` nor `base_model` is named."
     )
 
 
@@ -99,7 +99,9 @@ class SummaryAnswer(AnswerModel):
     text_id: str = Field(examples=["txt_17"])
     external_id: str
     text_version: int = Field(description="Number of the text version that was summarized.")
-    current: bool = Field(description="Whether that is still the text's content.")
+    current: bool = Field(
+        description="Whether the corpus still has that version; false once the text has been edited."
+    )
     run_id: str
     summary: str | None = Field(description="Null where there is none: `error` says why.")
     words: int
@@ -119,6 +121,10 @@ class SummaryPage(Page[SummaryAnswer]):
     """A page of a run's summaries."""
 
     run_id: str | None = Field(None, description="The run walked; null when the corpus was never summarized.")
+    finished: bool = Field(
+        False,
+        description="Whether all texts of the run are done; until then more may come after the last page.",
+    )
 
 
 def summary_answer(row: Row[Any]) -> SummaryAnswer:

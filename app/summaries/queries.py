@@ -8,39 +8,58 @@ from typing import Any
 
 from sqlalchemy import Row, select, tuple_
 
-from app.adapters.queries import find_adapter
+from app.adapters.queries import find_adapter, promoted_adapter
+from app.corpora.queries import corpus_for
 from app.db.session import AnySession
-from app.db.tables import Summary, SummaryRun, Text, TextVersion
-from app.http.problems import Conflict, NotFound
+from app.db.tables import Adapter, Summary, SummaryRun, Text, TextVersion
+from app.http.problems import Conflict, Invalid, NotFound
 from app.http.security import Principal
 from app.settings import get_settings
 from app.summaries.rules import Writer
 from app.summaries.wishes import SummaryWishes
 from app.training.generative_rules import check_generative_base
 
+_INSTEAD = {"classify": "POST /classify reads texts with it", "causal": "POST /generate writes with it"}
 
-def writer_of(session: AnySession, caller: Principal, body: SummaryWishes) -> Writer | None:
-    """Who writes the summaries asked for; None for extractive methods.
+
+def writer_of(
+    session: AnySession, caller: Principal, body: SummaryWishes, corpus: str | None
+) -> Writer | None:
+    """Who writes the summaries asked for: the adapter or base model named, else the corpus's promoted adapter; None for extractive methods.
+
+    corpus: id or name; None: that of the key.
 
     Raises:
-        NotFound: no such adapter, or out of the key's reach.
-        Conflict: the adapter was made for another task.
-        Invalid: a base model that cannot be had, or does not summarize.
+        NotFound: no such adapter or corpus, or out of the key's reach.
+        Conflict: the adapter was made for another task, or the corpus has none promoted.
+        Invalid: a base model that cannot be had, or does not summarize; nobody was named.
     """
     if body.method != "abstractive":
         return None
-    if body.adapter is None:
-        assert body.base_model is not None
+    if body.base_model is not None:
         check_generative_base(body.base_model, "summarize", get_settings())
         return Writer({"base": body.base_model}, None, {})
-    row = find_adapter(session, body.adapter, caller, "/adapter")
+    row = _adapter(session, caller, body.adapter, corpus or caller.corpus_id)
     if row.task != "summarize":
         raise Conflict(
-            f"The adapter {row.id} is of the task {row.task}, not summarize: GET /adapters lists others, POST /train-jobs with task summarize trains one.",
+            f"The adapter {row.id} is made to {row.task}, not to summarize: {_INSTEAD.get(row.task, 'name another')}.",
             field="/adapter",
             slug="wrong-task",
         )
     return Writer({"adapter": row.blob_digest}, row.id, row.manifest.get("reading") or {})
+
+
+def _adapter(session: AnySession, caller: Principal, adapter: str | None, corpus: str | None) -> Adapter:
+    if adapter is not None:
+        return find_adapter(session, adapter, caller, "/adapter")
+    if corpus is None:
+        raise Invalid(
+            "Say who shall write: `adapter` (adp_…, of the task summarize), `base_model` (T5 family), or `corpus` (name or cor_…) for its "
+            "promoted adapter.",
+            field="/adapter",
+            slug="adapter-missing",
+        )
+    return promoted_adapter(session, corpus_for(session, corpus, caller, "/corpus"), "summarize")
 
 
 def find_summary_run(session: AnySession, corpus_id: str, run_id: str | None) -> SummaryRun:
@@ -78,19 +97,21 @@ def list_summaries(
     text_id: int | None = None,
     without: bool = False,
 ) -> Iterator[Row[Any]]:
-    """Summaries of a run by text version, with text id, external id, version number and current version id.
+    """Summaries of a run in the order of their texts, which is the order they are made in, with text id, external id, version number and current version id.
+
+    A run has one version of each text, so that a walk by text misses none and doubles none, whatever is edited or still at work.
 
     Args:
         session: reads.
         run_id: of this run.
-        after: the last text version already seen.
+        after: id of the last text already seen.
         limit: most rows; None: all, from a server-side cursor.
         min_supported: only those supported at least so far.
         max_supported: only those supported less than or exactly so far.
         text_id: only of this text.
         without: only texts that have no summary.
     """
-    query = _listing(run_id).where(Summary.text_version_id > after).order_by(Summary.text_version_id)
+    query = _listing(run_id).where(Text.id > after).order_by(Text.id)
     if min_supported is not None:
         query = query.where(Summary.supported_share >= min_supported)
     if max_supported is not None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
 
 from app.db.session import reading
 from app.http.documented import problems
+from app.http.event_answers import EventsAnswer
 from app.http.problems import Invalid, Problem
 from app.http.security import Principal, Reader
+from app.http.server_events import Event
+from app.http.timing import TIMING, timed
 from app.inference.answers import refusal
-from app.inference.pool import WorkerPool, caller_gone, workers_of
+from app.inference.pool import WorkerPool, caller_gone, unless_gone, workers_of
 from app.inference.rules import check_text
 from app.settings import get_settings
 from app.summaries import job_routes
@@ -25,11 +28,11 @@ from app.summaries.queries import writer_of
 from app.summaries.rules import Writer, check_wishes, decoding_of, failed, recipe_of, written
 from app.summaries.schemas import SummarizeAnswer, SummarizeBody
 from models.catalog import CATALOG
+from models.data.control_characters import plain
 
 router = APIRouter(tags=["summaries"])
 router.include_router(job_routes.router)
 Workers = Annotated[WorkerPool, Depends(workers_of)]
-TIMING = "Server-Timing"
 EMBEDDER = "minilm"
 _OR_EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -56,6 +59,8 @@ async def summarize(
     share of sentences that it supports. Below `min_supported` the summary is refused (`summary-unsupported`), with that report.
     """
     check_text(body.text, get_settings().max_text_characters, "/text")
+    if body.method == "abstractive":
+        check_text(plain(body.text), get_settings().max_text_characters, "/text")
     check_wishes(body)
     if body.method != "abstractive":
         return await _extractive(request, body, workers, response)
@@ -63,25 +68,28 @@ async def summarize(
     asked = {
         **writer.asked, "text": body.text, "recipe": recipe_of(body, writer), "decoding": decoding_of(body), "embedder": body.embedder,
     }  # fmt: skip
-    if body.stream:
-        # What may be refused in the end is not told before.
-        asked["pieces"] = body.min_supported is None
-        return StreamingResponse(
-            _stream(body, writer, asked), media_type="text/event-stream",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-        )  # fmt: skip
-    return await _abstractive(request, body, writer, asked)
+    # What may be refused in the end is not told before.
+    asked["pieces"] = body.stream and body.min_supported is None
+    events, gone = abstract_events(workers, asked, _named(writer)), caller_gone(request)
+    if not body.stream:
+        return await unless_gone(_whole(events, body, writer), gone)
+    await unless_gone(anext(events), gone)  # until it is begun
+    return EventsAnswer(_stream(events, body, writer), events.aclose)
 
 
 async def _extractive(
     request: Request, body: SummarizeBody, workers: WorkerPool, response: Response
 ) -> SummarizeAnswer:
-    if body.stream:
-        raise Invalid(
-            "Only abstractive summaries are streamed: leave `stream` out.",
-            field="/stream",
-            slug="other-method",
-        )
+    for field, words in (
+        ("stream", "Only abstractive summaries are streamed"),
+        ("corpus", "A corpus's promoted adapter writes abstractive summaries"),
+    ):
+        if getattr(body, field):
+            raise Invalid(
+                f"{words}, and the method is {body.method}: leave `{field}` out, or change `method`.",
+                field=f"/{field}",
+                slug="other-method",
+            )
     base = body.base_model or EMBEDDER
     if base not in CATALOG:
         raise Invalid(
@@ -98,30 +106,30 @@ async def _extractive(
         "amount": amount,
         "trade_off": body.trade_off,
     }
-    answer = await workers.post("/summarize", asked, caller_gone(request))
+    answer, timing = await timed(request, workers.post("/summarize", asked, caller_gone(request)))
     if not answer.is_success:
         raise refusal(answer, "/base_model")
-    response.headers[TIMING] = answer.headers.get(TIMING, "")
+    if timing:  # a method without a model has no stages to tell
+        response.headers[TIMING] = timing
     return summarized(body, base, answer.json())
 
 
-async def _abstractive(
-    request: Request, body: SummarizeBody, writer: Writer, asked: dict[str, Any]
-) -> SummarizeAnswer | Response:
-    """The answer once it is there; a caller who has gone takes the worker's work with it."""
-    async for kind, data in abstract_events(asked, _named(writer)):
-        if kind == "done":
-            return written(body, writer, data)
-        if kind == "failed":
-            raise failed(data, writer)
-        if await request.is_disconnected():
-            break
-    return Response(status_code=499)
+async def _whole(events: AsyncGenerator[Event], body: SummarizeBody, writer: Writer) -> SummarizeAnswer:
+    """The answer once it is there."""
+    async with aclosing(events):
+        async for kind, data in events:
+            if kind == "done":
+                return written(body, writer, data)
+            if kind == "failed":
+                raise failed(data, writer)
+    raise AssertionError("a worker's events end with done or failed")
 
 
-async def _stream(body: SummarizeBody, writer: Writer, asked: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _stream(
+    events: AsyncGenerator[Event], body: SummarizeBody, writer: Writer
+) -> AsyncGenerator[bytes]:
     try:
-        async for kind, data in abstract_events(asked, _named(writer)):
+        async for kind, data in events:
             if kind == "alive":
                 yield b": alive\n\n"
             elif kind == "done":
@@ -144,6 +152,6 @@ def _named(writer: Writer) -> str:
 
 def _writer(caller: Principal, body: SummarizeBody) -> Writer:
     with reading() as session:
-        found = writer_of(session, caller, body)
+        found = writer_of(session, caller, body, body.corpus)
     assert found is not None
     return found

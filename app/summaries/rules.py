@@ -57,12 +57,6 @@ def check_wishes(body: SummaryWishes) -> None:
             field="/base_model",
             slug="adapter-or-base",
         )
-    if body.adapter is None and body.base_model is None:
-        raise Invalid(
-            "Say who shall write: `adapter` (adp_…, of the task summarize), or `base_model` (T5 family).",
-            field="/adapter",
-            slug="adapter-missing",
-        )
     if body.beams > 1 and body.temperature > 0:
         raise Invalid(
             "Beams are searched, not drawn: leave `temperature` at 0, or `beams` at 1.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from app.http.schemas import AnswerModel
 from app.summaries.wishes import SummaryWishes
@@ -29,6 +29,11 @@ class SummarizeBody(SummaryWishes):
         },
     )
     text: str
+    corpus: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None,
+        description="Abstractive: where neither `adapter` nor `base_model` is named, the promoted adapter of this corpus (id or name) writes; default: "
+        "the key's own corpus.",
+    )
     stream: bool = Field(
         False,
         description="Abstractive: answer with Server-Sent Events `progress` {stage, done, total}, without `min_supported` and beams `piece` {text} as the summary is written, then `done` (this answer) or `failed` (a problem).",

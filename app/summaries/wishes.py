@@ -21,7 +21,7 @@ class SummaryWishes(RequestModel):
     method: Method = Field(
         "mmr",
         description="`mmr`: sentences that stand for the whole and do not repeat each other (maximal marginal relevance over sentence embeddings); "
-        "`textrank`, `lexrank`: those that share most words with the others; `lead`: the first ones; `abstractive`: written by `adapter` or `base_model`.",
+        "`textrank`, `lexrank`: those that share most words with the others; `lead`: the first ones; `abstractive`: written by `adapter`, by `base_model`, or by the corpus's promoted adapter.",
     )
     max_sentences: int | None = Field(None, ge=1, le=1000, description="For extractive methods (default 3).")
     max_words: int | None = Field(None, ge=1, le=100_000)
@@ -38,7 +38,7 @@ class SummaryWishes(RequestModel):
     adapter: str | None = Field(
         None,
         max_length=100,
-        description="Abstractive: the adapter that writes (adp_…, of the task summarize).",
+        description="Abstractive: the adapter that writes (adp_…, of the task summarize); default: the corpus's promoted one.",
         examples=["adp_01k3zq5w0v8n2m4c6x7y9abc"],
     )
     style: Style | None = Field(

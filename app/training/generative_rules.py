@@ -60,8 +60,8 @@ def check_generative_base(name: str, task: str, settings: Settings) -> None:
         family = family_of(base_folder(name, settings))
     if family not in fitting:
         raise Invalid(
-            f"{name!r} is a {family or 'nameless'} model; {task} is trained on {', '.join(known)}, or a local folder of the "
-            f"families {', '.join(fitting)}: name it as base_model.",
+            f"{name!r} is a {family or 'nameless'} model; the task {task} takes {', '.join(known)}, or a local folder of the "
+            f"families {', '.join(fitting)}: name one as base_model.",
             field="/base_model",
             slug="base-model-unsuitable",
         )

@@ -118,15 +118,14 @@ def finish(made: Abstract, written: Written, wishes: Wishes) -> None:
         )
 
 
+def unread(unknown: int, pieces: int) -> str | None:
+    """What is said of a text of so many pieces of which a model has no token for some; None where those are few."""
+    if unknown <= UNKNOWN_SHARE * pieces:
+        return None
+    return f"The model knows no token for {unknown:,} of {pieces:,} pieces of the text (another script?): it cannot read them."
+
+
 def reading_warnings(counted: Counted) -> list[str]:
     """What a model cannot read of a text by whose sentences these tokens are."""
-    known = sum(counted.counts)
-    unknown = sum(counted.unknown)
-    if counted.unknown and known and unknown > UNKNOWN_SHARE * known:
-        return [
-            (
-                f"The model knows no token for {unknown:,} of {known:,} pieces of the text (another script?): it cannot read them, "
-                "and its summary is of the rest."
-            )
-        ]
-    return []
+    found = unread(sum(counted.unknown), sum(counted.counts))
+    return [] if found is None else [f"{found} Its summary is of the rest."]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from models.data.control_characters import Plain, left_out
 from models.text.abstractive import abstract
 from models.text.abstracts import SummaryRefusedError, Wishes
 from models.text.asking import Embed, Steps
@@ -93,17 +94,21 @@ def extract(text: str, wishes: Extractive) -> Steps[Summary]:
 
 
 def rewrite(text: str, wishes: Wishes, min_supported: float | None = None) -> Steps[Summary]:
-    """The steps of an abstractive summary, held against its text in the end.
+    """The steps of an abstractive summary, held against its text in the end. Control characters are not read; offsets count them.
 
     Raises:
         UnfaithfulError: a smaller share of its sentences than `min_supported` is supported.
         SummaryRefusedError: as `abstract`.
     """
-    made = yield from abstract(text, wishes)
-    checked = check(made.text, text)
+    read = Plain.of(text)
+    made = yield from abstract(read.text, wishes)
+    made.warnings[:0] = left_out(text, "the text")
+    checked = check(made.text, read.text)
     texts = checked.texts
     found = checked.report((yield Embed(tuple(texts))) if texts else None)
     document = found.to_document(made.text)
+    for sentence in document["sentences"]:
+        sentence["source"] = sentence["source"] and read.span(*sentence["source"])
     if min_supported is not None and found.supported_share < min_supported:
         raise UnfaithfulError(found, min_supported, document)
     told = asdict(made)

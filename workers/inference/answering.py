@@ -41,6 +41,12 @@ def _come_back(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
+async def caller_gone(request: Request) -> None:
+    """Wait until whoever sent a request has gone; for handlers that have read its body."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 def guarded(path: str, handler: Handler, metrics: Metrics, token: str) -> Handler:
     """A handler behind the token, with its errors as JSON, its time told and counted."""
 

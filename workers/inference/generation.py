@@ -18,7 +18,8 @@ import structlog
 
 from models.generative.decode.batch import Limits, RunningBatch
 from models.generative.decode.sequence import Sequence
-from workers.inference.explain import Turns
+from models.generative.decode.wording import Wording
+from workers.inference.explain import ExplanationAbandonedError, Turns
 from workers.inference.generation_loading import LoadedWording, LoadedWriter
 from workers.inference.queue import LaneQueue, QueueClosedError, QueueFullError
 from workers.inference.residents import Residents
@@ -133,8 +134,18 @@ class Generations:
             self._condition.notify_all()
 
     async def carry_out(self, piece: Callable[[], T]) -> T:
-        """Have the engine carry out a piece of arithmetic between two batches."""
-        return await asyncio.to_thread(self._turn(), 0, piece)
+        """Have the engine carry out a piece of arithmetic between two batches; whoever stops waiting takes it back."""
+        waits = True
+
+        def still() -> T:
+            if not waits:
+                raise ExplanationAbandonedError
+            return piece()
+
+        try:
+            return await asyncio.to_thread(self._turn(), 0, still)
+        finally:
+            waits = False
 
     def close(self, error: BaseException | None = None) -> None:
         """Stop: whoever waits hears of it, and nothing more is taken."""
@@ -256,6 +267,10 @@ class Writers:
     """By the words of a `ModelKey`."""
     writers: Residents[LoadedWriter]
     tokenizers: ThreadPoolExecutor
+
+    async def wording(self, key: str) -> Wording:
+        """Tokenizer and limits of a model."""
+        return (await self.wordings.get(key)).wording
 
     @property
     def document(self) -> dict[str, Any]:

@@ -1,23 +1,21 @@
-"""POST /generate, /tokens and /perplexity of the inference worker."""
+"""POST /generate and /tokens of the inference worker."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from models.generative.blocks import Ids, windows
-from models.generative.decode.causal import CausalModel
 from models.generative.decode.sequence import Sequence
 from models.generative.decode.wording import Wording
+from models.text.abstracts import unread
+from workers.inference.answering import Handler, caller_gone, json_answer
 from workers.inference.generation import Ticket, Writers
-from workers.inference.generation_loading import LoadedWriter, WrongTaskError
+from workers.inference.generation_loading import LoadedWriter
 from workers.inference.generation_wire import (
     DEFAULT_TOKENS,
     GenerateRequest,
@@ -26,10 +24,9 @@ from workers.inference.generation_wire import (
     generate_request,
     texts_request,
 )
+from workers.inference.long_answers import long_answer
 from workers.inference.service import CallerGoneError
 from workers.inference.wire import BadRequestError, body_of
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class GenerationRoutes:
@@ -41,7 +38,7 @@ class GenerationRoutes:
     @property
     def posts(self) -> Mapping[str, Handler]:
         """By path."""
-        return {"/generate": self.generate, "/tokens": self.tokens, "/perplexity": self.perplexity}
+        return {"/generate": self.generate, "/tokens": self.tokens}
 
     async def generate(self, request: Request) -> Response:
         """Text after each prompt, as JSON or as a stream of events."""
@@ -50,7 +47,7 @@ class GenerationRoutes:
         try:
             sequences = await self._in_tokenizer(_sequences, asked, wording)
         except LengthError as error:
-            return _json({"code": error.code, "detail": str(error), **error.numbers}, 422)
+            return json_answer({"code": error.code, "detail": str(error), **error.numbers}, 422)
         tokens = sum(len(sequence.prompt) + sequence.most for sequence in sequences)
         generations = self._writers.generations
         generations.admit(tokens, bulk=asked.bulk)
@@ -66,9 +63,13 @@ class GenerationRoutes:
                 self._events(writer, ticket, pieces, writing), media_type="text/event-stream",
                 headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
             )  # fmt: skip
-        await self._written(request, writer, ticket)
-        results = await self._in_tokenizer(_results, sequences)
-        return _json({"model": writer.description, "results": results})
+
+        async def written() -> dict[str, Any]:
+            await self._written(request, writer, ticket)
+            results = await self._in_tokenizer(_results, sequences)
+            return {"model": writer.description, "results": results}
+
+        return await long_answer(written()) if asked.bulk else json_answer(await written())
 
     async def tokens(self, request: Request) -> Response:
         """How many tokens texts have, special ones included."""
@@ -76,54 +77,12 @@ class GenerationRoutes:
         wording = await self._wording(asked.model)
         ids = await self._in_tokenizer(lambda: [wording.ids(text) for text in asked.texts])
         unknown = [int((one == wording.unknown).sum()) for one in ids]
-        return _json(
+        return json_answer(
             {"counts": list(map(len, ids)), "longest_input": wording.longest_input, "unknown": unknown}
         )
 
-    async def perplexity(self, request: Request) -> Response:
-        """Perplexity of each text, read in windows as training read its documents."""
-        asked = texts_request(body_of(await request.body()))
-        wording = await self._wording(asked.model)
-        if wording.task != "causal":
-            raise WrongTaskError(
-                "Perplexity is measured of causal models, and this one summarizes: name a Llama or GPT-J model, or an adapter of one."
-            )
-        documents = await self._in_tokenizer(lambda: [wording.document(text) for text in asked.texts])
-        tokens, generations = sum(map(len, documents)), self._writers.generations
-        generations.admit(tokens, bulk=False)
-        gone = asyncio.ensure_future(_gone(request))
-        try:
-            writer = await self._writers.writers.get(str(asked.model))
-            results = [await self._perplexity(writer, document, asked.window, gone) for document in documents]
-        finally:
-            gone.cancel()
-            generations.release(tokens, bulk=False)
-        window = _window(writer.writer.wording, asked.window)
-        return _json({"model": writer.description, "results": results, "window": window})
-
-    async def _perplexity(
-        self, writer: LoadedWriter, document: Ids, window: int | None, gone: asyncio.Future[None]
-    ) -> dict[str, Any]:
-        model = writer.writer.model
-        assert isinstance(model, CausalModel)
-        loss, count = 0.0, 0
-        for piece in windows(document, _window(writer.writer.wording, window)):
-            if gone.done():
-                raise CallerGoneError
-            if len(piece) > 1:
-                found = await self._writers.generations.carry_out(partial(model.losses, piece))
-                loss, count = loss + float(found.sum()), count + len(found)
-        if not count:
-            return {
-                "error": "a text of one token has no perplexity: nothing stands before it",
-                "code": "too-short",
-            }
-        if not math.isfinite(loss):
-            return {"error": "the model's answer is not a number", "code": "not-a-number"}
-        return {"perplexity": math.exp(min(700.0, loss / count)), "tokens": count, "nats": loss}
-
     async def _wording(self, key: ModelKey) -> Wording:
-        return (await self._writers.wordings.get(str(key))).wording
+        return await self._writers.wording(str(key))
 
     async def _in_tokenizer(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._writers.tokenizers, work, *arguments)
@@ -131,7 +90,7 @@ class GenerationRoutes:
     async def _written(self, request: Request, writer: LoadedWriter, ticket: Ticket) -> None:
         """Wait until all is written, the caller has gone, or the time is up."""
         generations = self._writers.generations
-        leaving = asyncio.ensure_future(_gone(request))
+        leaving = asyncio.ensure_future(caller_gone(request))
         try:
             generations.submit(writer, ticket)
             done = asyncio.wrap_future(ticket.future)
@@ -242,11 +201,6 @@ def _most(asked: GenerateRequest, wording: Wording, place: int, tokens: int) -> 
     return asked.max_tokens
 
 
-def _window(wording: Wording, asked: int | None) -> int:
-    """Tokens of a window of perplexity."""
-    return min(asked or wording.block, wording.longest or wording.block)
-
-
 def _results(sequences: list[Sequence]) -> list[dict[str, Any]]:
     return [_result(sequence) for sequence in sequences]
 
@@ -260,6 +214,7 @@ def _result(sequence: Sequence) -> dict[str, Any]:
         "tokens": sequence.count,
         "prompt_tokens": len(sequence.prompt),
         "finish": sequence.finish,
+        "unread": unread(int((sequence.prompt == sequence.wording.unknown).sum()), len(sequence.prompt)),
     }
 
 
@@ -269,14 +224,5 @@ def _too_late(ticket: Ticket, seconds: float) -> None:
             sequence.fail("late", f"it was not written within the {seconds:g} s that a request may take: ask for fewer tokens or prompts")  # fmt: skip
 
 
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 def _event(kind: str, data: Mapping[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(data))
-
-
-def _json(document: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(document), status, media_type="application/json")

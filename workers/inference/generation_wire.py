@@ -60,6 +60,7 @@ class TextsRequest:
     texts: tuple[str, ...]
     window: int | None = None
     """Of perplexity: tokens read at once; None: the model's own."""
+    bulk: bool = False
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ def generate_request(body: Mapping[str, Any]) -> GenerateRequest:
 def texts_request(body: Mapping[str, Any]) -> TextsRequest:
     """Check a /tokens or /perplexity body."""
     window = None if body.get("window") is None else _whole(body, "window", 2, 2, MOST_TOKENS)
-    return TextsRequest(model_key(body), _strings(body, "texts"), window)
+    return TextsRequest(model_key(body), _strings(body, "texts"), window, body.get("lane") == "bulk")
 
 
 def model_key(body: Mapping[str, Any]) -> ModelKey:

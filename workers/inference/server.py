@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from app.inference.rules import wait_seconds
 from models.text.words import count_words
 from workers.inference.abstracts import AbstractRoute
 from workers.inference.adapter_reader import AdapterReader
-from workers.inference.answering import Handler, guarded, json_answer
+from workers.inference.answering import Handler, caller_gone, guarded, json_answer
 from workers.inference.explain_wire import explain_request
 from workers.inference.generation_routes import GenerationRoutes
 from workers.inference.metrics import Metrics
+from workers.inference.perplexity_route import PerplexityRoute
 from workers.inference.reading import Plan
 from workers.inference.service import Outcome, Question, Service, respond
 from workers.inference.summaries import choose_sentences, sentences_of
@@ -65,6 +67,7 @@ def create_server(
     }
     if service.writers is not None:
         posts.update(GenerationRoutes(service.writers).posts)
+        posts["/perplexity"] = PerplexityRoute(service.writers).perplexity
     abstracts = AbstractRoute(token)
     posts["/abstract"] = abstracts.abstract
 
@@ -115,7 +118,7 @@ class Routes:
         plan = Plan(contexts=asked.contexts)
         question = Question(Lane.INTERACTIVE, asked.texts, plan, asked.pool, deadline)
         outcome = await respond(
-            self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
+            self._service, self._service.adapters.get(asked.adapter), question, partial(caller_gone, request)
         )
         return json_answer(
             {"adapter": asked.adapter, **outcome.reader.description, "results": _results(outcome)},
@@ -131,7 +134,7 @@ class Routes:
         plan = Plan(asked.members, asked.uses, asked.embeddings, asked.contexts, tokenize)
         question = Question(Lane.BULK, asked.texts, plan, deadline=deadline)
         outcome = await respond(
-            self._service, self._service.adapters.get(asked.adapter), question, _gone(request)
+            self._service, self._service.adapters.get(asked.adapter), question, partial(caller_gone, request)
         )
         arrays: list[np.ndarray[Any, Any]] = [outcome.answer.probabilities]  # type: ignore[list-item]
         if asked.embeddings and outcome.answer.embeddings is not None:
@@ -144,7 +147,9 @@ class Routes:
         asked = embed_request(body_of(await request.body()))
         lane = Lane.BULK if asked.bulk else Lane.INTERACTIVE
         question = Question(lane, asked.texts, Plan(embeddings=True), deadline=deadline)
-        outcome = await respond(self._service, self._service.bases.get(asked.base), question, _gone(request))
+        outcome = await respond(
+            self._service, self._service.bases.get(asked.base), question, partial(caller_gone, request)
+        )
         assert outcome.answer.embeddings is not None
         return _binary([outcome.answer.embeddings.astype(asked.dtype)], outcome)
 
@@ -155,7 +160,9 @@ class Routes:
         if not isinstance(reader, AdapterReader):
             raise BadRequestError("this adapter has no layers that could be explained")
         service = self._service
-        results = await service.explanations.answer(service.queue, reader.adapter, asked, _gone(request))
+        results = await service.explanations.answer(
+            service.queue, reader.adapter, asked, partial(caller_gone, request)
+        )
         return json_answer({"adapter": asked.adapter, "results": results})
 
     async def summarize(self, request: Request) -> Response:
@@ -168,7 +175,7 @@ class Routes:
             texts = [asked.text[start:end] for start, end in sentences]
             question = Question(Lane.INTERACTIVE, texts, Plan(embeddings=True), deadline=deadline)
             load = self._service.bases.get(asked.base)
-            outcome = await respond(self._service, load, question, _gone(request))
+            outcome = await respond(self._service, load, question, partial(caller_gone, request))
             assert outcome.answer.embeddings is not None
             embeddings, headers = outcome.answer.embeddings, _headers(outcome)
         chosen = await asyncio.to_thread(choose_sentences, asked, sentences, embeddings)
@@ -242,21 +249,16 @@ def _deadline(request: Request) -> float | None:
     return None if seconds is None else time.monotonic() + seconds
 
 
-def _gone(request: Request) -> Callable[[], Awaitable[object]]:
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    return gone
-
-
 def _with_queue_length(app: ASGIApp, service: Service) -> ASGIApp:
     name = QUEUED_HEADER.lower().encode()
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", []), (name, str(service.queue.queued_tokens).encode())]
+                queued = service.queue.queued_tokens
+                if service.writers is not None:
+                    queued += service.writers.generations.queued_tokens
+                headers = [*message.get("headers", []), (name, str(queued).encode())]
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -55,6 +55,10 @@ class Corpus(Base):
     created_at: Mapped[Created]
     consensus: Mapped[str] = mapped_column(server_default="majority")
     """How annotators who differ are brought together: `majority`, `dawid_skene`, `model_aware`."""
+    promoted_summarizer_id: Mapped[str | None] = mapped_column(
+        ForeignKey("adapters.id", use_alter=True, ondelete="SET NULL")
+    )
+    """The adapter of the task summarize that writes for it by default; `promoted_adapter_id` classifies."""
 
 
 class SchemeVersion(Base):

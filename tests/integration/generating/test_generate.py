@@ -156,6 +156,21 @@ def test_control_characters_are_left_out_and_other_scripts_are_text(
         assert generate(client, **body, prompt=words)["results"][0]["error"] is None
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_script_that_the_tokenizer_lacks_is_warned_of(
+    client: TestClient, worker: Worker, stream: bool
+) -> None:
+    body = {"base_model": worker.base("t5"), "max_tokens": 4, "prompt": "בית המשפט קבע"}
+    warnings = told(client, **body)[-1][1]["warnings"] if stream else generate(client, **body)["warnings"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("/prompt: The model knows no token for ")
+    assert generate(client, **body | {"prompt": PROMPT})["warnings"] == []
+    measured = client.post(
+        "/perplexity", json={"base_model": worker.base("llama"), "texts": [PROMPT, "法院认为"]}
+    )
+    assert [warning[:10] for warning in measured.json()["warnings"]] == ["/texts/1: "]
+
+
 def test_a_key_of_another_corpus_and_a_sensitive_corpus(client: TestClient, adapters: Registered) -> None:
     with writing() as session:
         mine = Corpus(id=new_id("cor"), name="mine")

@@ -10,6 +10,7 @@ from app.db.session import writing
 from app.db.tables import Adapter, Corpus
 from app.http.security import create_api_key, forget_credentials
 from app.ids import new_id
+from app.inference.pool import make_pool
 from app.settings import get_settings
 from tests.api import bearer
 from tests.integration.summaries.conftest import LETTER
@@ -173,6 +174,18 @@ def test_an_adapter_of_another_task_or_corpus_is_none(client, world):
     assert answer.status_code == 404
 
 
+def test_control_characters_are_left_out_with_a_warning_and_offsets_are_of_the_text_as_sent(client, world):
+    text = LETTER.replace("paid", "pa\x07id").replace("His", "\x1b\x01His")
+    body = ask(client, world, text=text).json()
+    assert body["summary"] == LETTER
+    assert body["warnings"] == ["3 control characters were left out of the text: U+0007, U+001B, U+0001."]
+    for sentence in body["faithfulness"]["sentences"]:
+        first, last = sentence["source"]
+        stretch = text[first:last].replace("\x07", "").replace("\x1b\x01", "")
+        assert LETTER[sentence["start"] : sentence["end"]] in stretch
+    assert problem(ask(client, world, text="\x07\x01")) == (422, "empty-text", "/text")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -204,12 +217,13 @@ def test_without_an_embedder_words_alone_decide(client, world):
     assert found["sentences"][0]["similarity"] is None
 
 
-def test_a_busy_or_broken_worker_is_told_as_such(client, world, monkeypatch):
+def test_a_busy_or_broken_worker_is_told_as_such(client, world):
     world.worker.refuses = (503, {"code": "queue-full", "detail": "full"})
     answer = ask(client, world)
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:remand:problem:queue-full")
     world.worker.refuses = (422, {"code": "base-model-unavailable", "detail": "no such folder"})
     assert problem(ask(client, world)) == (422, "base-model-unavailable", "/adapter")
-    monkeypatch.setenv("REMAND_INFERENCE_URLS", "http://127.0.0.1:9")
-    get_settings.cache_clear()
-    assert problem(ask(client, world)) == (503, "no-inference-worker", None)
+    nobody = get_settings().model_copy(update={"inference_urls": ["http://127.0.0.1:9"]})
+    client.app.state.workers = make_pool(nobody)
+    for stream in (False, True):
+        assert problem(ask(client, world, stream=stream)) == (503, "no-inference-worker", None)

@@ -14,6 +14,7 @@ from app.db.tables import Adapter, Summary, SummaryRun
 from app.jobs.queries import create_job
 from app.summaries.queries import list_summary_runs
 from tests.integration.review_corpus import add_version
+from tests.integration.summaries.conftest import LETTER
 from tests.writing import WordModel
 from workers.stopping import StopFlag
 from workers.summarize.job import chunk_ends
@@ -165,6 +166,44 @@ def test_pages_walk_all_and_cursors_are_good_for_their_run_alone(client, world, 
     assert [item["external_id"] for item in one] == ["j7"]
 
 
+def test_a_walk_beside_a_running_job_misses_no_text_and_edited_ones_keep_their_place(client, world, attempt):
+    with writing() as session:
+        add_version(session, world.built, "j3", f"Edited before. {LETTER}")
+    made = client.post(
+        "/summary-jobs", json={"corpus": "judgments", "method": "abstractive", "adapter": world.adapter_id}
+    )
+    job_id, flag, written = made.json()["id"], StopFlag(), world.worker.model.write
+
+    def write(prompt, most):
+        with reading() as session:
+            if session.scalars(select(SummaryRun.watermark)).one():
+                flag.stop("shutdown")
+        return written(prompt, most)
+
+    world.worker.model.write = write
+    attempt(job_id, flag)
+    page = listed(client, limit=10)
+    found = [item["external_id"] for item in page["items"]]
+    assert (page["finished"], page["next_cursor"] is not None) == (False, True)
+    with writing() as session:
+        add_version(session, world.built, "j5", "Edited while the job is at work.")
+        add_version(session, world.built, "j30", "Edited while the job is at work.")
+    assert attempt(job_id).state == "succeeded"
+    while page["next_cursor"]:
+        page = listed(client, limit=10, cursor=page["next_cursor"])
+        found += [item["external_id"] for item in page["items"]]
+    assert page["finished"] is True
+    assert found == [f"j{number}" for number in range(40)]
+    current = {item["external_id"]: item["current"] for item in listed(client, limit=200)["items"]}
+    assert [name for name, now in current.items() if not now] == ["j5", "j30"]
+    exported = csv.DictReader(io.StringIO(client.get("/summaries/export?corpus=judgments").text))
+    assert [row["external_id"] for row in exported] == found
+    shown = client.get("/summarized?corpus=judgments").text
+    assert shown.index("txt_" + str(world.built.texts["j3"])) < shown.index(
+        "txt_" + str(world.built.texts["j4"])
+    )
+
+
 def test_summaries_are_exported_for_spreadsheets_and_whole(client, world, summarized):
     world.worker.model.write = lambda _prompt, most: WordModel().write(
         "x: =sum costs $7. His children miss him.", most
@@ -184,7 +223,7 @@ def test_summaries_are_exported_for_spreadsheets_and_whole(client, world, summar
 
 
 def test_a_corpus_without_summaries_has_none_and_says_so(client, world):
-    assert listed(client) == {"items": [], "next_cursor": None, "run_id": None}
+    assert listed(client) == {"items": [], "next_cursor": None, "run_id": None, "finished": False}
     assert client.get("/summaries", params={"corpus": "judgments", "run": "smr_x"}).status_code == 404
     assert client.get("/summaries").json()["type"].endswith("corpus-missing")
     assert client.get("/summaries/export", params={"corpus": "judgments"}).text.startswith("external_id,")
@@ -192,7 +231,7 @@ def test_a_corpus_without_summaries_has_none_and_says_so(client, world):
 
 WRONG = [
     ({"corpus": "nothing"}, (404, "/corpus")),
-    ({"method": "abstractive"}, (422, "/adapter")),
+    ({"method": "abstractive"}, (409, "/corpus")),
     ({"method": "abstractive", "adapter": "adp_x"}, (404, "/adapter")),
     ({"method": "lead", "base_model": "nothing"}, (422, "/base_model")),
     ({"method": "lead", "min_supported": 0.4}, (422, "/min_supported")),

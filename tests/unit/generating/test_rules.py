@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import unicodedata
 
-from app.generating.rules import plain, text_warnings
+from app.generating.rules import text_warnings
+from models.data.control_characters import plain
 
 
 def test_control_characters_go_and_white_space_stays() -> None:

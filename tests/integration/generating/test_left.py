@@ -1,0 +1,100 @@
+"""Callers who leave while a text is written for them: the worker gives up the place at once, and nothing waits for the garbage collector."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.types import Message
+
+from tests.integration.generating.conftest import Registered
+from tests.integration.inference_server import until
+from tests.writing_worker import Worker
+
+LONG = 4096
+
+
+def leave(client: TestClient, worker: Worker, path: str, body: dict[str, Any]) -> list[Message]:
+    """Ask, leave as soon as the worker writes; what was sent until the app was done with it."""
+    headers = [
+        (b"authorization", client.headers["authorization"].encode()),
+        (b"content-type", b"application/json"),
+    ]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers, "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2), "state": {},
+    }  # fmt: skip
+    waiting: list[Message] = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if waiting:
+            return waiting.pop()
+        await asyncio.to_thread(until, lambda: writing(worker) > 0)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        async with asyncio.timeout(60):
+            await client.app(scope, receive, send)
+
+    assert client.portal is not None
+    client.portal.call(ask)
+    return sent
+
+
+def writing(worker: Worker) -> int:
+    return int(worker.client.get("/readyz").json()["writing"])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("path", ["/generate", "/summarize"])
+def test_who_leaves_gives_up_the_place(
+    client: TestClient, worker: Worker, adapters: Registered, path: str, stream: bool
+) -> None:
+    if path == "/generate":
+        body = {
+            "base_model": worker.base("t5"),
+            "prompt": "the court",
+            "max_tokens": LONG,
+            "min_tokens": LONG,
+        }
+    else:
+        body = {
+            "adapter": adapters.summarize,
+            "method": "abstractive",
+            "text": "The court held. " * 20,
+            "max_tokens": LONG,
+        }
+    gc.collect()
+    gc.disable()
+    try:
+        sent = leave(client, worker, path, body | {"stream": stream})
+        until(lambda: writing(worker) == 0)
+    finally:
+        gc.enable()
+    assert b"event: done" not in b"".join(message.get("body", b"") for message in sent)
+    assert not stream or sent[0]["status"] == 200
+    assert (
+        worker.post("/tokens", base=worker.base("t5"), texts=["a"]).headers["x-remand-queued-tokens"] == "0"
+    )
+
+
+def test_the_header_counts_what_is_to_be_written(worker: Worker) -> None:
+    body = {
+        "base": worker.base("t5"),
+        "prompts": ["the court"],
+        "max_tokens": LONG,
+        "min_tokens": LONG,
+        "stream": True,
+    }
+    with worker.client.stream("POST", "/generate", json=body) as answer:
+        assert int(answer.headers["x-remand-queued-tokens"]) > LONG
+    until(lambda: writing(worker) == 0)
