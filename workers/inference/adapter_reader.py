@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,6 +30,8 @@ from workers.inference.work import TextFailure, Window
 
 _PLAIN = ""
 """Name of the branch of the base model's own layers, which no member has."""
+_Name = tuple["AdapterReader | None", str]
+"""A branch of a batch: a member and whose it is."""
 _TERM_BYTES = 120
 EXACT = ":fp32"
 """After the digest of an adapter that is wanted in fp32."""
@@ -65,6 +67,12 @@ class AdapterReader:
             "needs_context": self.needs_context,
         }
 
+    @property
+    def company(self) -> Hashable:
+        """Adapters that leave the same layers of the same base model as they are: those layers read all their windows at once."""
+        reading = self.reading
+        return (id(reading.encoder), reading.depth) if reading.depth else self
+
     def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:
         """Tokens, and the wide branch's logits of each member that reads a text; KeyError for a member that does not exist."""
         for name in plan.members:
@@ -86,7 +94,7 @@ class AdapterReader:
         return Prepared(windows_of, spans_of, context)
 
     def run(self, windows: Sequence[Window]) -> Sequence[WindowSums]:
-        """One pass of the trunk over all windows, then each member over those that it reads."""
+        """One pass of the trunk over all windows, then each member of each adapter over those that it reads."""
         return self._begun(windows)()
 
     def begin(self, windows: Sequence[Window]) -> Callable[[], Sequence[WindowSums]] | None:
@@ -95,20 +103,26 @@ class AdapterReader:
 
     def _begun(self, windows: Sequence[Window]) -> Callable[[], Sequence[WindowSums]]:
         contexts = [window.request.context[window.text] for window in windows]
-        readers: dict[str, list[int]] = {}
-        for place, context in enumerate(contexts):
-            for name in (*context.members, *((_PLAIN,) if context.embedding else ())):
-                readers.setdefault(name, []).append(place)
+        branches: dict[_Name, Branch] = {}
+        readers: dict[_Name, list[int]] = {}
+        for place, (window, context) in enumerate(zip(windows, contexts, strict=True)):
+            reader = window.request.runner
+            assert isinstance(reader, AdapterReader)
+            for name in _names(reader, context):
+                if name not in branches:
+                    branches[name] = _branch(reader, name)
+                    readers[name] = []
+                readers[name].append(place)
         flat = None if self.batching is None else self.batching.flat
-        adapter = self.fast or self.adapter
-        fetch = begun_sums(adapter.encoder, windows, adapter.depth, self._branches(readers), readers, flat)
+        reading = self.reading
+        fetch = begun_sums(reading.encoder, windows, reading.depth, branches, readers, flat)
 
         def results() -> Sequence[WindowSums]:
             sums = fetch()
             by_window: list[dict[str, NDArray[np.float32]]] = [{} for _ in windows]
             for name, places in readers.items():
                 for place, row in zip(places, sums[name], strict=True):
-                    by_window[place][name] = row.reshape(-1)
+                    by_window[place][name[1]] = row.reshape(-1)
             return [
                 WindowSums(tuple(found[name] for name in context.members), found.get(_PLAIN), window.tokens)
                 for window, context, found in zip(windows, contexts, by_window, strict=True)
@@ -170,13 +184,10 @@ class AdapterReader:
         ]
         return embeddings_of(sums, self.adapter.encoder.hidden_size)[0]
 
-    def _branches(self, names: Mapping[str, object]) -> dict[str, Branch]:
-        adapter = self.fast or self.adapter
-        plain = Branch(adapter.encoder.layers[adapter.depth :], (adapter.encoder.depth,))
-        return {
-            name: plain if name == _PLAIN else Branch(adapter.loaded[name].upper, adapter.pooled)
-            for name in names
-        }
+    @property
+    def reading(self) -> LoadedAdapter:
+        """What windows are read with."""
+        return self.fast or self.adapter
 
     def _wide(
         self,
@@ -196,6 +207,18 @@ class AdapterReader:
                 logits = member.each(beside[rows], partial(_wide_logits, counts=own))
                 found[name] = dict(zip(rows, logits, strict=True))
         return found
+
+
+def _names(reader: AdapterReader, context: TextContext) -> list[_Name]:
+    """What reads a text: members, which are its adapter's own, and the plain base model, which is everybody's."""
+    return [*((reader, name) for name in context.members), *([(None, _PLAIN)] if context.embedding else [])]
+
+
+def _branch(reader: AdapterReader, name: _Name) -> Branch:
+    reading, (_, member) = reader.reading, name
+    if member == _PLAIN:
+        return Branch(reading.encoder.layers[reading.depth :], (reading.encoder.depth,))
+    return Branch(reading.loaded[member].upper, reading.pooled)
 
 
 def _wide_logits(reading: Member, counts: csr_matrix) -> NDArray[np.float32]:

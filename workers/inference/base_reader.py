@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -35,6 +35,11 @@ class BaseReader:
     """How its windows are put into batches."""
     low: Encoder | None = None
     """The same model in 8 bits, which then reads."""
+
+    @property
+    def company(self) -> Hashable:
+        """None but itself."""
+        return self
 
     def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:  # noqa: ARG002  # as adapters take it
         """Windows of EMBEDDING_TOKENS."""

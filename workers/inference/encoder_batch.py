@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from models.encoder.trunk import upper_sums
 from workers.inference.work import TokenIds, Window
 
 Sums = NDArray[np.float32]
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,10 @@ def branch_sums(
     encoder: Encoder,
     windows: Sequence[Window],
     depth: int,
-    branches: Mapping[str, Branch],
-    readers: Mapping[str, Sequence[int]],
+    branches: Mapping[Name, Branch],
+    readers: Mapping[Name, Sequence[int]],
     flat: bool | None = None,
-) -> dict[str, Sums]:
+) -> dict[Name, Sums]:
     """What `begun_sums` begins, once it is there."""
     return begun_sums(encoder, windows, depth, branches, readers, flat)()
 
@@ -44,10 +46,10 @@ def begun_sums(
     encoder: Encoder,
     windows: Sequence[Window],
     depth: int,
-    branches: Mapping[str, Branch],
-    readers: Mapping[str, Sequence[int]],
+    branches: Mapping[Name, Branch],
+    readers: Mapping[Name, Sequence[int]],
     flat: bool | None = None,
-) -> Callable[[], dict[str, Sums]]:
+) -> Callable[[], dict[Name, Sums]]:
     """Begin sums over tokens under each branch. A GPU computes them while this thread goes on; a CPU has done so on return.
 
     Args:
@@ -67,8 +69,8 @@ def begun_sums(
     (batch,) = trunk_batches(encoder, packed, depth, levels, whole, flat)
     row_of = np.empty(len(windows), dtype=np.int64)
     row_of[batch.rows] = np.arange(len(windows))
-    found: dict[str, Tensor] = {}
-    orders: dict[str, NDArray[np.int64]] = {}
+    found: dict[Name, Tensor] = {}
+    orders: dict[Name, NDArray[np.int64]] = {}
     with torch.inference_mode():
         for name, places in readers.items():
             rows = row_of[np.asarray(places)]

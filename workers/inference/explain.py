@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -52,6 +52,11 @@ class Pieces:
     """Runs what the queue's windows carry: pieces of one explanation's arithmetic."""
 
     batching: None = None
+
+    @property
+    def company(self) -> Hashable:
+        """None but itself."""
+        return self
 
     def run(self, windows: Sequence[Window]) -> Sequence[Any]:
         """Each window's piece; they never fail here, but come back with their error."""

@@ -6,14 +6,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from workers.inference.batching import choose_batch, choose_flat
 from workers.inference.work import Lane, LateError, Runner, Window, Work
 
 LOOKAHEAD = 512
-"""Windows of one runner among which a padded batch looks for like lengths."""
+"""Windows of one company among which a padded batch looks for like lengths."""
 SLICE_SECONDS = 0.05
 """How long a bulk batch may take while people use the worker: what they wait for at most before their turn."""
 LEAST_SLICE = 256
@@ -207,18 +207,20 @@ class LaneQueue:
         if not runners:
             return []
         runner = next(iter(runners))
-        waiting = runners[runner] = runners.pop(runner)  # to the end: each runner in turn
+        runners[runner] = runners.pop(runner)  # to the end: each runner in turn
         own = runner.batching
         room = self._slice(lane, own.tokens if own else budget)
         flat = own is not None and own.flat
         seen: list[Window] = []
         tokens = 0
-        while waiting and (tokens < room if flat else len(seen) < LOOKAHEAD):
-            window = waiting.popleft()
-            if not self._passed(window.request, now):
-                seen.append(window)
-                tokens += window.tokens
-        return _chosen(seen, waiting, room, flat)
+        mates = [mate for mate in runners if mate is not runner and mate.company == runner.company]
+        for waiting in (runners[mate] for mate in (runner, *mates)):
+            while waiting and (tokens < room if flat else len(seen) < LOOKAHEAD):
+                window = waiting.popleft()
+                if not self._passed(window.request, now):
+                    seen.append(window)
+                    tokens += window.tokens
+        return _chosen(seen, runners, room, flat)
 
     def _slice(self, lane: Lane, budget: int) -> int:
         """Tokens of the next batch: bulk ones are short while people use the worker."""
@@ -235,9 +237,11 @@ class LaneQueue:
         return work.future.done()
 
 
-def _chosen(seen: list[Window], waiting: Waiting, budget: int, flat: bool) -> list[Window]:
+def _chosen(seen: list[Window], runners: Mapping[Runner, Waiting], budget: int, flat: bool) -> list[Window]:
     """Those of some windows that make the next batch; the others wait on, in order."""
     lengths = [window.tokens for window in seen]
     chosen = set(range(choose_flat(lengths, budget)) if flat else choose_batch(lengths, budget))
-    waiting.extendleft(window for place, window in reversed(list(enumerate(seen))) if place not in chosen)
+    for place in reversed(range(len(seen))):
+        if place not in chosen:
+            runners[seen[place].request.runner].appendleft(seen[place])
     return [seen[place] for place in sorted(chosen)]

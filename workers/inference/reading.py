@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from models.data.context import Context
 from models.encoder.load import Encoder
-from models.encoder.pace import Batching
 from workers.inference.wire import Pool
-from workers.inference.work import TextFailure, TokenIds, Window
+from workers.inference.work import Runner, TextFailure, TokenIds
 
 TokenWindows = tuple[tuple[Sequence[TokenIds] | TextFailure, ...], tuple[Sequence[tuple[int, int]], ...]]
 """Per text its windows' token ids (or why there are none) and their character ranges."""
@@ -72,17 +71,12 @@ Results = Sequence[Sequence[Any] | TextFailure]
 """Per text its windows' results as `run` gave them, or why there are none."""
 
 
-class Reader(Protocol):
+class Reader(Runner, Protocol):
     """A loaded adapter or base model. `prepare` and `finish` run in any thread, `run` on the engine's."""
 
     @property
     def size(self) -> int:
         """Bytes that it takes besides a shared base model."""
-        ...
-
-    @property
-    def batching(self) -> Batching | None:
-        """How its windows are put into batches; None: padded, in the engine's budget."""
         ...
 
     @property
@@ -92,10 +86,6 @@ class Reader(Protocol):
 
     def prepare(self, texts: Sequence[str], plan: Plan) -> Prepared:
         """Tokenize. A text that cannot be tokenized becomes a TextFailure. LookupError for a member that does not exist."""
-        ...
-
-    def run(self, windows: Sequence[Window]) -> Sequence[Any]:
-        """Compute a batch: one result per window."""
         ...
 
     def finish(self, prepared: Prepared, results: Results, plan: Plan, pool: Pool) -> Answer:

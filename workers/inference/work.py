@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -37,7 +37,12 @@ class LateError(Exception):
 
 
 class Runner(Protocol):
-    """What can be asked of the engine: one loaded adapter, or a base model for embeddings. Windows of one runner share a batch."""
+    """What can be asked of the engine: one loaded adapter, or a base model for embeddings. Windows of one company share a batch."""
+
+    @property
+    def company(self) -> Hashable:
+        """Equal for runners whose windows can be computed together, by any of them."""
+        ...
 
     @property
     def batching(self) -> Batching | None:

@@ -156,6 +156,10 @@ class WordReader:
         }
     )
 
+    @property
+    def company(self) -> Any:
+        return self
+
     def prepare(self, texts: Any, plan: Plan) -> Prepared:
         windows = tuple(
             TextFailure("unreadable") if text == self.unreadable else [np.ones(len(text), dtype=np.int32)]

@@ -24,6 +24,12 @@ class FakeReader:
     started: threading.Event = field(default_factory=threading.Event)
     batches: list = field(default_factory=list)
     batching: Batching | None = None
+    friends: str = ""
+    """Readers that have the same here are read together."""
+
+    @property
+    def company(self):
+        return self.friends or self
 
     @property
     def description(self):

@@ -18,9 +18,10 @@ from tests.tiny_encoder import arguments_scheme, make_encoder, synthetic_letters
 from workers.inference.adapter_reader import adapter_reader
 from workers.inference.engine import Engine
 from workers.inference.queue import LaneQueue
+from workers.inference.reading import Plan
 from workers.inference.residents import Residents
 from workers.inference.service import Question, Service, respond
-from workers.inference.work import Lane
+from workers.inference.work import Lane, make_work
 
 ADAPTERS = 200
 REQUESTS = 400
@@ -51,6 +52,28 @@ def made(encoder):
         return replace(plain, loaded={FINAL: member})
 
     return make
+
+
+def test_adapters_of_one_base_model_share_a_batch(made):
+    texts, _ = synthetic_letters(12, seed=3)
+    readers = [adapter_reader(made(number), str(number), Batching(True, 10**5)) for number in range(6)]
+    queue, plans = LaneQueue(10**6), [Plan(), Plan(embeddings=True)]
+    asked = [(readers[row % 6], text, plans[row % 2]) for row, text in enumerate(texts)]
+    prepared = [reader.prepare([text], plan) for reader, text, plan in asked]
+    works = []
+    for (reader, _, _), ready in zip(asked, prepared, strict=True):
+        work, windows = make_work(reader, Lane.BULK, ready.windows_of, ready.context)
+        queue.put(queue.admit(Lane.BULK, 1), work, windows)
+        works.append(work)
+    batch = queue.take(1)
+    assert {window.request for window in batch} == set(works)
+    with torch.inference_mode():
+        for window, result in zip(batch, batch[0].request.runner.run(batch), strict=True):
+            window.request.settle(window, result)
+    for (reader, text, plan), ready, work in zip(asked, prepared, works, strict=True):
+        answer = reader.finish(ready, work.future.result(0), plan, "mean")
+        np.testing.assert_allclose(answer.probabilities, reader.adapter.predict([text]), atol=BOUND, rtol=0)
+        assert (answer.embeddings is not None) == plan.embeddings
 
 
 def test_two_hundred_adapters_in_flight_at_once(made):

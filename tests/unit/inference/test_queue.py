@@ -41,6 +41,25 @@ def test_readers_take_turns_so_that_a_long_queue_of_one_holds_up_none():
     assert turns == [crowd, *others, crowd, *others]
 
 
+def test_readers_that_can_be_read_together_fill_a_batch_and_still_take_turns():
+    queue = LaneQueue(10_000)
+    crowd, friend = FakeReader("crowd", friends="them"), FakeReader("friend", friends="them")
+    stranger = FakeReader("stranger")
+    many = put(queue, crowd, ["a" * 10] * 5, Lane.BULK)
+    strange, few = put(queue, stranger, ["b" * 10], Lane.BULK), put(queue, friend, ["c" * 10], Lane.BULK)
+    batches = [[window.request for window in queue.take(20)] for _ in range(4)]
+    assert batches == [[many, many], [strange], [few, many], [many, many]]
+    assert queue.take(20, timeout=0.01) == []
+
+
+def test_what_did_not_fit_waits_on_in_its_order_and_with_its_own_reader():
+    queue = LaneQueue(10_000)
+    first, second = (FakeReader(name, window=30, friends="them") for name in "ab")
+    one, two = put(queue, first, ["a" * 3, "b" * 30]), put(queue, second, ["c" * 3, "d" * 29])
+    assert [(window.request, window.tokens) for window in queue.take(6)] == [(one, 3), (two, 3)]
+    assert [(window.request, window.tokens) for window in queue.take(60)] == [(two, 29), (one, 30)]
+
+
 def test_a_flat_batch_takes_what_waited_longest_whatever_its_length():
     queue, reader = LaneQueue(1000), FakeReader(window=30, batching=Batching(True, 40))
     put(queue, reader, ["a" * 3, "b" * 30, "c" * 5, "d" * 3, "e"])
