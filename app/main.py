@@ -36,6 +36,7 @@ from app.training import routes as training
 from app.training import search_routes as searches
 
 ROUTERS: tuple[APIRouter, ...] = (
+    inference.router,
     health.router,
     access_routes.router,
     corpora.router,
@@ -44,7 +45,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     imports.router,
     imports.jobs,
     documents.router,
-    inference.router,
     generating.router,
     summaries.router,
     jobs.router,
@@ -61,7 +61,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     audits.router,
     audit_routes.router,
 )
-"""Every step's routes, in the order of the loop."""
+"""Every step's routes: what is asked most first, because each is held against a path in turn; then in the order of the loop."""
 
 
 def create_app() -> FastAPI:

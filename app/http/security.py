@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from app.http import keys
 from app.http.keys import ROLES, Role, create_api_key
 from app.http.problems import Forbidden, NotFound, Unauthorized
+from app.http.remembered import Remembered
 from app.http.sessions import COOKIE, create_sign_in_link
 
 __all__ = [
@@ -36,7 +36,7 @@ _cookie = APIKeyCookie(
     scheme_name="BrowserSession",
     description="Set by /sign-in; edits also need the CSRF token.",
 )
-_remembered: dict[bytes, tuple[float, keys.Credential]] = {}
+_remembered: Remembered[bytes, keys.Credential] = Remembered(_REMEMBERED_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +123,11 @@ def csrf_token(request: Request) -> str:
 
 def forget_credentials() -> None:
     """Drop what is remembered of keys and sessions, after one is revoked."""
-    _remembered.clear()
+    _remembered.forget()
 
 
 async def _look_up(digest: bytes, *, by_session: bool) -> keys.Credential | None:
-    known = _remembered.get(digest)
-    now = time.monotonic()
-    if known is not None and known[0] > now:
-        return known[1]
-    found = await run_in_threadpool(keys.find_credential, digest, by_session=by_session)
-    if found is None:
-        _remembered.pop(digest, None)
-        return None
-    if len(_remembered) > 10_000:
-        _remembered.clear()
-    _remembered[digest] = (now + _REMEMBERED_SECONDS, found)
-    return found
+    return await _remembered.get(digest, partial(keys.find_credential, digest, by_session=by_session))
 
 
 async def _check_csrf(request: Request, credential: keys.Credential) -> None:

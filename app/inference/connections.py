@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -93,8 +94,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self.open = transport, True
+        self._transport, self.open = (
+            cast("asyncio.Transport", transport),
+            True,
+        )  # uvloop's is none by its class
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits hears of it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 import torch
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from app.blobs import BlobStore
 from app.settings import Settings, get_settings
@@ -163,7 +164,8 @@ async def _end_with_engine(server: uvicorn.Server, service: Service) -> None:
 def main() -> int:
     """Run one inference worker."""
     configure_logging("inference")
-    return asyncio.run(serve(get_settings()))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop, as uvicorn takes it by itself
+        return runner.run(serve(get_settings()))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.adapters.load import FINAL, LoadedAdapter
 from workers.inference.reading import Answer, Plan
 
-BOUNDS = {"int8": 0.25, "bfloat16": 0.04}
+BOUNDS = {"int8": 0.25, "bfloat16": 0.08}
 """To which a probability of this precision is off fp32's at most, nearly always (docs/benchmarks.md); in fp32 batch mates
 change it by 1e-5."""
 

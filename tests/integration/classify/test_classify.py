@@ -248,9 +248,8 @@ def test_an_adapter_promoted_elsewhere_serves_as_soon_as_the_api_hears_of_it(cli
         session.get_one(Corpus, world.built.corpus_id).promoted_adapter_id = other.id
         notify(session, ADAPTERS_CHANNEL, other.id)
         promoted = other.id
-    client.app.state.served._found = {
-        key: (float("inf"), served) for key, (_, served) in client.app.state.served._found.items()
-    }  # what is remembered would never end by itself
+    for known in client.app.state.served.known._known.values():
+        known.until = float("inf")  # what is remembered would never end by itself
     until(lambda: client.post("/classify", json=asked).json()["model"]["adapter"] == promoted)
 
 
