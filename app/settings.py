@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     )
     inference_precision: Literal["auto", "fp32", "int8"] = Field(
         "auto",
-        description="auto: an inference worker computes in what its hardware is fast in, bf16 or fp32; fp32: always so; int8: in 8 bits on a CPU, about a quarter faster and less exact (docs/benchmarks.md). Relabelling reads texts again in fp32 whose decisions could hang on it.",
+        description="auto: an inference worker computes in what its hardware is fast in, bf16 or fp32; fp32: always so; int8: in 8 bits on a CPU, about a quarter faster and less exact (docs/benchmarks.md), where it reads; what it writes is as with auto. Relabelling reads texts again in fp32 whose decisions could hang on it.",
     )
     batch_tokens: int = Field(
         0,
@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         100.0,
         gt=0,
         le=110,
-        description="Seconds that one interactive request for generated text may take; what is not written then says so.",
+        description="Seconds that one interactive request for generated text or perplexity may take; what is not written or read then says so.",
     )
 
     # evidence

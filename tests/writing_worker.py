@@ -60,6 +60,7 @@ def writing_worker(place: Path, **settings: str) -> Iterator[Worker]:
     environment = os.environ | settings | {
         "REMAND_BLOB_ROOT": str(place / "blobs"), "REMAND_WORK_ROOT": str(place / "work"), "REMAND_INFERENCE_PORT": str(port),
         "REMAND_MODEL_DIRS": str(place / "models"), "REMAND_DEVICE": "cpu", "REMAND_THREADS": "1",
+        "REMAND_INFERENCE_PRECISION": "fp32",  # as transformers and peft compute beside it
     }  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "workers.inference"], cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{port}"

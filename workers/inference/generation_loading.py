@@ -77,14 +77,21 @@ class WriterLoader:
     """Finds and loads models. Thread-safe; what is loaded is kept by whoever asked."""
 
     def __init__(
-        self, locate: Callable[[str], Path], device: torch.device, blobs: BlobStore, cache: Path
+        self,
+        locate: Callable[[str], Path],
+        device: torch.device,
+        blobs: BlobStore,
+        cache: Path,
+        dtype: torch.dtype | None = None,
     ) -> None:
         """Args:
         locate: the folder of a base model, or an error that says why there is none.
         device: where models run.
         blobs: where adapters lie.
         cache: folder for unpacked adapters.
+        dtype: of weights; None: what the device computes best.
         """
+        self._dtype = dtype
         self._locate = locate
         self._device = device
         self._blobs = blobs
@@ -131,7 +138,7 @@ class WriterLoader:
             found = self._bases.get(name)
             if found is None:
                 with TRANSFORMERS:
-                    found = LoadedWriter(load_writer(self._locate(name), name, self._device))
+                    found = LoadedWriter(load_writer(self._locate(name), name, self._device, self._dtype))
                 self._bases[name] = found
             return found
 

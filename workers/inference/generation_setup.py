@@ -42,6 +42,7 @@ def make_writers(
         device,
         BlobStore(settings.blob_root),
         Path(settings.work_root) / "adapters",
+        torch.float32 if settings.inference_precision == "fp32" else None,
     )
     models = settings.generation_memory_mib << 20 or _share(device, 0.5, CPU_MODELS)
     wordings: Residents[LoadedWording] = Residents(

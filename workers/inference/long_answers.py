@@ -20,6 +20,7 @@ async def long_answer(working: Coroutine[Any, Any, dict[str, Any]]) -> Response:
     so that what fails afterwards breaks the connection off, and callers ask again.
     """
     task = asyncio.ensure_future(working)
+    task.add_done_callback(_heard)
     try:
         await asyncio.wait({task}, timeout=ALIVE_SECONDS)
         if task.done():
@@ -28,6 +29,12 @@ async def long_answer(working: Coroutine[Any, Any, dict[str, Any]]) -> Response:
         task.cancel()
         raise
     return StreamingResponse(_spaced(task), media_type="application/json")
+
+
+def _heard(task: asyncio.Task[dict[str, Any]]) -> None:
+    """Nobody need ask for what went wrong where the caller has gone."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _spaced(task: asyncio.Task[dict[str, Any]]) -> AsyncIterator[bytes]:

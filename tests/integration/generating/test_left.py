@@ -1,19 +1,25 @@
-"""Callers who leave while a text is written for them: the worker gives up the place at once, and nothing waits for the garbage collector."""
+"""Callers who leave while a text is written for them: the worker gives up the place at once, and nothing waits for the garbage collector.
+
+And a worker that is killed while it writes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from starlette.types import Message
 
+from app.inference.pool import WorkerPool
 from tests.integration.generating.conftest import Registered
 from tests.integration.inference_server import until
-from tests.writing_worker import Worker
+from tests.writing_worker import Worker, writing_worker
 
 LONG = 4096
 
@@ -98,3 +104,34 @@ def test_the_header_counts_what_is_to_be_written(worker: Worker) -> None:
     with worker.client.stream("POST", "/generate", json=body) as answer:
         assert int(answer.headers["x-remand-queued-tokens"]) > LONG
     until(lambda: writing(worker) == 0)
+
+
+def test_a_worker_killed_in_mid_stream_ends_the_stream_with_its_reason(
+    client: TestClient, tmp_path: Path
+) -> None:
+    with writing_worker(tmp_path) as doomed:
+        client.app.state.workers = WorkerPool([doomed.url])  # type: ignore[attr-defined]
+
+        def kill() -> None:
+            until(lambda: writing(doomed) > 0)
+            doomed.process.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        body = {
+            "base_model": doomed.base("t5"),
+            "prompt": "the court",
+            "max_tokens": LONG,
+            "min_tokens": LONG,
+        }
+        told = client.post("/generate", json=body | {"stream": True}).text
+        killer.join()
+    last = json.loads(told.rstrip().rsplit("data: ", 1)[1])
+    assert "event: failed" in told
+    assert (last["from"], last["code"]) == ("base", "worker-lost")
+    for path, fields in (
+        ("/generate", body),
+        ("/perplexity", {"base_model": body["base_model"], "text": "a claim"}),
+    ):
+        answer = client.post(path, json=fields | ({"stream": True} if path == "/generate" else {}))
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:remand:problem:no-inference-worker")
