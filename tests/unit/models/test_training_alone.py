@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import polars
 import pytest
+import torch
 
 from app.adapters.held_out import read_held_out
 from models.adapters.folder import AdapterInvalidError, finish, verify
 from models.adapters.load import LoadedAdapter, load_adapter
 from models.adapters.verify import check
 from models.data.context import EMPTY, Context
+from models.encoder.load import load_encoder
 from models.text.explain import explain
 from models.training.metrics import evaluate
 from models.training.run import train
@@ -176,10 +178,13 @@ def test_a_worker_gives_each_text_its_reading_and_the_mean_over_the_models_that_
     assert reader.size > adapter_reader(without_second_reading(trained.adapter), "d").size
 
 
-def test_an_explanation_of_a_text_alone_explains_the_reading_of_texts_alone(trained):
-    text = trained.texts[0]
-    found = explain(trained.adapter, text)
-    (logits,) = trained.adapter.logits([text], ("final",))
+def test_an_explanation_of_a_text_alone_explains_the_reading_of_texts_alone(trained, tiny_bert):
+    text, adapter = (
+        trained.texts[0],
+        load_adapter(trained.folder, load_encoder(tiny_bert, "cpu", torch.float32)),
+    )
+    found = explain(adapter, text)
+    (logits,) = adapter.logits([text], ("final",))
     assert [option.logit for option in found.options] == pytest.approx(logits[0].tolist(), abs=1e-3)
     for option in found.options:
         assert option.completeness_error <= option.bound
