@@ -21,8 +21,9 @@ from bench.audit_corpora import Corpus, corpora
 from bench.audit_measures import pooled_text, ranked
 from bench.audit_text_models import FOLDS, Reader
 from models.audit.annotators.consensus import Consensus, dawid_skene
-from models.audit.annotators.quality import hierarchy, right_votes
-from models.audit.annotators.votes import Votes, majority
+from models.audit.annotators.posterior import possible_truths
+from models.audit.annotators.quality import Right, hierarchy, imputed, right_by
+from models.audit.annotators.votes import Votes, counts, majority
 from models.audit.evidence import Annotations, Evidence
 from models.audit.suspicion import score
 from models.data.folds import assign_folds
@@ -58,8 +59,6 @@ class Answer:
     """int8 (texts, options): its consensus."""
     suspicion: Scores
     """float32 (texts, options): that the majority's value is wrong."""
-    consensus: Consensus | None = None
-    """Where the method has intervals of the annotators' quality."""
 
 
 def simulated(corpus: Corpus, overlap: float, connected: bool, seed: int) -> Crowd:
@@ -97,7 +96,8 @@ def annotators(options: argparse.Namespace) -> dict[str, Any]:
         for connected in (True, False) if overlap else (False,):
             crowds = [simulated(corpus, overlap, connected, seed) for seed in range(options.crowds)]
             figures = [_figures(corpus, crowd, reader, folds) for crowd in crowds]
-            found.append({"overlap": overlap, "connected": connected, "methods": _mean(figures)})
+            held = np.mean([held_by(crowd.quality, drawn(crowd.votes)) for crowd in crowds], axis=0) if overlap else ()  # fmt: skip
+            found.append({"overlap": overlap, "connected": connected, "methods": _mean(figures), "quality": list(held)})  # fmt: skip
     return {"corpus": corpus.name, "texts": len(corpus.texts), "crowds": options.crowds, "cells": found}
 
 
@@ -122,18 +122,28 @@ def _figures(
             "ap_cells": cells["ap"],
             "ap_texts": texts["ap"],
             "precision@100": cells["precision@100"],
-        } | _coverage(crowd, answer.consensus)  # fmt: skip
+        }  # fmt: skip
     return result
 
 
-def _coverage(crowd: Crowd, consensus: Consensus | None) -> dict[str, float]:
-    """Share of annotators whose true quality lies in its interval, and the mean width; NaN without a consensus to count by."""
-    if consensus is None:
-        return {"coverage": float("nan"), "width": float("nan")}
-    counted = right_votes(crowd.votes, consensus)
-    found, _ = hierarchy(counted, np.arange(ANNOTATORS) % SITES)
-    inside = [each.low <= true <= each.high for each, true in zip(found, crowd.quality, strict=True)]
-    return {"coverage": float(np.mean(inside)), "width": float(np.mean([each.high - each.low for each in found]))}  # fmt: skip
+def drawn(votes: Votes) -> Right:
+    """Right votes of every annotator over draws of what may be true, as the service counts them."""
+    return imputed([counted(votes, truth) for truth in possible_truths(votes)])
+
+
+def counted(votes: Votes, truth: NDArray[np.bool_]) -> Right:
+    """Right votes of every annotator where two or more voted. truth: bool (texts, options)."""
+    yes, no = counts(votes)
+    shared = (yes + no > 1)[votes.texts].astype(np.float64)
+    each = ((votes.values == YES) == truth[votes.texts]).astype(np.float64)
+    return right_by(each, shared, votes.annotators, votes.annotator_count)
+
+
+def held_by(quality: Matrix, right: Right) -> tuple[float, float]:
+    """Share of annotators whose true quality, float64 (annotators,), lies in its interval, and the intervals' mean width."""
+    found, _ = hierarchy(right, np.arange(ANNOTATORS) % SITES)
+    inside = [each.low <= true <= each.high for each, true in zip(found, quality, strict=True)]
+    return float(np.mean(inside)), float(np.mean([each.high - each.low for each in found]))
 
 
 def _majority(corpus: Corpus, crowd: Crowd, given: Labels, probabilities: NDArray[np.float32]) -> Answer:  # noqa: ARG001
@@ -192,7 +202,7 @@ def _answer(found: Consensus, given: Labels) -> Answer:
     labels = found.labels()
     labels = np.where(labels == MISSING, given, labels).astype(np.int8)
     yes = np.nan_to_num(found.probability, nan=0.5)
-    return Answer(labels, np.where(given == YES, 1 - yes, yes).astype(np.float32), found)
+    return Answer(labels, np.where(given == YES, 1 - yes, yes).astype(np.float32))
 
 
 def _mean(figures: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
@@ -202,7 +212,7 @@ def _mean(figures: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, flo
     }
 
 
-COLUMNS = ("accuracy", "macro_f1", "ap_cells", "ap_texts", "precision@100", "coverage", "width")
+COLUMNS = ("accuracy", "macro_f1", "ap_cells", "ap_texts", "precision@100")
 
 
 def as_lines(found: dict[str, Any]) -> list[str]:
@@ -214,6 +224,8 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         told = "connected" if entry["connected"] else "not connected"
         lines += ["", f"overlap {entry['overlap']:.0%}, {told}" + "".join(f"{c:>15}" for c in COLUMNS)]
         lines += list(_rows(entry["methods"]))
+        if entry["quality"]:
+            lines.append("intervals of quality hold {:.3f}, mean width {:.3f}".format(*entry["quality"]))
     return lines
 
 

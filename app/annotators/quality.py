@@ -18,11 +18,11 @@ from scipy.special import betaincinv
 
 from app.annotators.rules import answers_on, connected, not_comparable, votes_of
 from app.corpora.rules import Counting
-from models.audit.annotators.answers import answer_consensus
 from models.audit.annotators.overlap import FEWEST, overlap
 from models.audit.annotators.posterior import DRAWS, possible_truths
-from models.audit.annotators.quality import LEVEL, Quality, Right, hierarchy, imputed, right_by
-from models.audit.annotators.votes import Votes, counts
+from models.audit.annotators.posterior_answers import possible_answers
+from models.audit.annotators.quality import LEVEL, Quality, Right, Tally, hierarchy, imputed
+from models.audit.annotators.votes import Answers, Votes
 from models.scheme import NO, YES, Scheme
 
 METHOD = "Dawid–Skene: what is probably true by how people err, each group of annotators by itself, without a model"
@@ -77,14 +77,6 @@ def places_of(frame: pl.DataFrame, text_ids: NDArray[np.int64], given: Counting)
 def _codes(values: Sequence[str | None], names: Sequence[str]) -> NDArray[np.int64]:
     place = {name: number for number, name in enumerate(names)}
     return np.fromiter((len(names) if value is None else place[value] for value in values), np.int64, len(values))  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """One group's votes by a draw of what is true. float64 (rows, cells) as `right_by` takes them."""
-
-    each: NDArray[np.float64]
-    counted: NDArray[np.float64]
 
 
 def quality_document(
@@ -158,7 +150,7 @@ def _judge(
     known, within = np.unique(teams[np.asarray(group)], return_inverse=True)
     spans = len(places.periods)
     whose = part.annotators * spans + places.period[rows]
-    right, by_cell, by_period = _counts(_draws(scheme, part), part.annotators, len(group), whose, len(group) * spans)  # fmt: skip
+    right, by_cell, by_period = _counts(scheme, part, whose, len(group) * spans)  # fmt: skip
     people, together = hierarchy(right, within.astype(np.int64))
     options, periods = [_plain(each) for each in by_cell], _plain(by_period)
     sizes = np.bincount(whose, minlength=len(group) * spans)
@@ -197,81 +189,67 @@ def _team(name: str, group: int | None, members: Sequence[Mapping[str, Any]], fo
 
 
 def _counts(
-    draws: Iterator[_Judged],
-    annotators: NDArray[np.int64],
-    count: int,
-    whose: NDArray[np.int64],
-    whose_count: int,
+    scheme: Scheme, votes: Votes, whose: NDArray[np.int64], whose_count: int
 ) -> tuple[Right, list[Right], Right]:
-    """Right votes over all draws of the truth: of annotators, of annotators by cell, and of annotators by period."""
-    whole, periods = [], []
-    cells: list[list[Right]] = []
-    for judged in draws:
-        whole.append(right_by(judged.each, judged.counted, annotators, count))
-        periods.append(right_by(judged.each, judged.counted, whose, whose_count))
-        cells.append([right_by(judged.each[:, [cell]], judged.counted[:, [cell]], annotators, count) for cell in range(judged.each.shape[1])])  # fmt: skip
-    return imputed(whole), [imputed(each) for each in zip(*cells, strict=True)], imputed(periods)
+    """Right votes over all draws of the truth: of annotators, of annotators by cell, and of annotators by period.
 
-
-def _draws(scheme: Scheme, votes: Votes) -> Iterator[_Judged]:
-    """Which votes on each cell of the scheme are right and which of them count, under every draw of what is true."""
-    shape = (len(votes.texts), len(scheme.cells))
-    counted = np.zeros(shape)
-    columns = [cell.positions[0] for cell in scheme.cells if cell.option is not None]
-    at = [number for number, cell in enumerate(scheme.cells) if cell.option is not None]
-    sets = Votes(votes.texts, votes.annotators, votes.values[:, columns], votes.text_count, votes.annotator_count)  # fmt: skip
-    if columns:
-        yes, no = counts(sets)
-        counted[:, at] = np.isin(sets.values, (YES, NO)) & ((yes + no) > 1)[votes.texts]
-    questions = [
-        (number, *_answered(scheme, number, votes))
-        for number, cell in enumerate(scheme.cells)
-        if cell.option is None
-    ]
-    for number, _, shared in questions:
-        counted[:, number] = shared
-    rng = np.random.default_rng(0)
-    truths = iter(possible_truths(sets)) if columns else iter(())
-    for _ in range(DRAWS):
-        each = np.zeros(shape)
-        truth = next(truths, None)
-        if truth is not None:
-            each[:, at] = (sets.values == YES) == truth[votes.texts]
-        for number, cumulated, _ in questions:
-            each[:, number] = _drawn(cumulated, votes, rng)
-        yield _Judged(each, counted)
+    whose: int64 (rows,), annotator and period of each.
+    """
+    cells = [_votes_on(scheme, number, votes) for number in range(len(scheme.cells))]
+    counted = np.stack([cell.counted for cell in cells])
+    people = Tally.of(counted, votes.annotators, votes.annotator_count)
+    spans = Tally.of(counted, whose, whose_count)
+    found: list[tuple[Right, list[Right], Right]] = []
+    for truth in _truths(scheme, votes, cells):
+        right = np.stack([cell.chosen == true[votes.texts] for cell, true in zip(cells, truth, strict=True)])
+        right &= counted
+        found.append((people.right(right), people.by_cell(right), spans.right(right)))
+    whole, by_cell, by_period = zip(*found, strict=True)
+    return imputed(whole), [imputed(each) for each in zip(*by_cell, strict=True)], imputed(by_period)
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
-    """A choose_one question: what is probably true of each text, and what each row says."""
+class _VotesOn:
+    """What each row says of a cell of the scheme, and which rows count."""
 
-    cumulated: NDArray[np.float64]
-    """float64 (texts, answers): cumulated probabilities."""
-    chosen: NDArray[np.int64]
-    """int64 (rows,): the answer, -1 for none."""
+    answers: Answers
+    chosen: NDArray[np.int16]
+    """int16 (rows,): the answer, -1 for none."""
+    counted: NDArray[np.bool_]
+    """bool (rows,): somebody else answered, too."""
 
 
-def _answered(scheme: Scheme, number: int, votes: Votes) -> tuple[_Answered, NDArray[np.bool_]]:
-    """The question of a cell, and which rows count: bool (rows,)."""
+def _votes_on(scheme: Scheme, number: int, votes: Votes) -> _VotesOn:
     answers = answers_on(scheme, scheme.cells[number], votes)
-    chosen = np.full(len(votes.texts), -1, dtype=np.int64)
-    counted = np.zeros(len(votes.texts), dtype=np.bool_)
-    if not len(answers.texts):
-        return _Answered(np.zeros((votes.text_count, answers.answer_count)), chosen), counted
+    chosen = np.full(len(votes.texts), -1, dtype=np.int16)
     joined = votes.texts * votes.annotator_count + votes.annotators
     order = np.argsort(joined)
     rows = order[np.searchsorted(joined, answers.texts * votes.annotator_count + answers.annotators, sorter=order)]  # fmt: skip
     chosen[rows] = answers.chosen
-    counted[rows] = (answers.counts().sum(axis=1) > 1)[answers.texts]
-    probability = np.nan_to_num(answer_consensus(answers).probability, nan=0.0)
-    return _Answered(np.cumsum(probability, axis=1), chosen), counted
+    number_of = np.bincount(answers.texts, minlength=votes.text_count)
+    return _VotesOn(answers, chosen, (chosen >= 0) & (number_of > 1)[votes.texts])
 
 
-def _drawn(question: _Answered, votes: Votes, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Whether each row's answer is the one that is drawn for its text: bool (rows,). The fit itself is taken as it is."""
-    drawn = (rng.random(votes.text_count)[:, None] > question.cumulated[:, :-1]).sum(axis=1)
-    return np.asarray(question.chosen == drawn[votes.texts])
+def _truths(
+    scheme: Scheme, votes: Votes, cells: Sequence[_VotesOn]
+) -> Iterator[list[NDArray[np.int16]]]:  # fmt: skip
+    """Draws of what is true: of each cell the answer of every text, as `_VotesOn.chosen` counts them, -1 where it is not known."""
+    columns = [cell.positions[0] for cell in scheme.cells if cell.option is not None]
+    sets = Votes(votes.texts, votes.annotators, votes.values[:, columns], votes.text_count, votes.annotator_count)  # fmt: skip
+    yes_no = iter(possible_truths(sets) if columns else ())
+    chosen = [
+        iter(() if cell.option is not None else possible_answers(on.answers))
+        for cell, on in zip(scheme.cells, cells, strict=True)
+    ]
+    unknown = np.full(votes.text_count, -1, dtype=np.int16)
+    for _ in range(DRAWS):
+        truth = next(yes_no, None)
+        # Of an option, yes is the first answer and no the second.
+        options = iter(() if truth is None else (~truth).T.astype(np.int16))
+        yield [
+            next(options, unknown) if cell.option is not None else next(draws, unknown).astype(np.int16)
+            for cell, draws in zip(scheme.cells, chosen, strict=True)
+        ]
 
 
 def _plain(found: Right) -> list[dict[str, Any] | None]:

@@ -191,7 +191,7 @@ class ReportBody(RequestModel):
 class AnnotatorsAnswer(AnswerModel):
     """How often annotators say what the consensus says: agreement with the consensus, not truth. Reviews never enter.
 
-    The consensus is taken as fitted: with two votes a text, intervals are too narrow.
+    What is true is drawn many times from what the consensus leaves possible; intervals hold how much the counts differ.
     """
 
     corpus_id: str

@@ -1,9 +1,8 @@
 """What the true values may be: draws from the posterior of Dawid and Skene's model, for intervals that know the consensus is a guess.
 
-A Gibbs sampler over texts that two or more read. Sensitivities and specificities are logit-normal around an effect of the option
-plus one of the annotator, so that what common options say of people helps with rare ones; nobody is worse than guessing. Texts
-with the same votes on an option are drawn together (a binomial number of them is truly yes), and rates on a grid, so that
-nothing has to be tuned. (Paun et al. 2018 compare such hierarchies; multiple imputation: Rubin 1987.)
+A Gibbs sampler over texts that two or more read, with hierarchical sensitivities and specificities (`rates`); nobody is worse than
+guessing. Texts with the same votes on an option are drawn together: a binomial number of them is truly yes. (Multiple
+imputation: Rubin 1987.)
 """
 
 from __future__ import annotations
@@ -14,25 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.audit.annotators.rates import Rates
 from models.audit.annotators.votes import Votes, counts
 from models.scheme import NO, YES
 from models.training.logistic import logit, sigmoid
 
 Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 DRAWS, APART, BEFORE = 40, 5, 150
 """Draws that are kept, steps from one to the next, and steps before the first."""
 OPTION_MEANS, OPTION_SPREADS = (1.7, 3.0), (1.0, 1.5)
 """Log-odds of sensitivity and specificity that are expected of an option, and how far options may lie from it."""
-LIKE = 2.0
-"""How many observations the guess is worth that annotators differ by SPREAD, and options within an annotator as well."""
-SPREAD = 0.5
-_GRID = np.linspace(-3.0, 9.0, 97)
-_STEP = _GRID[1] - _GRID[0]
-_RIGHT = np.asarray(np.log(sigmoid(_GRID)))
-_WRONG = np.asarray(np.log(sigmoid(-_GRID)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +104,21 @@ def possible_truths(
 
 
 class _Chain:
-    """The sampler's state. Rates are log-odds, float64 (2, annotators, options): sensitivity and specificity."""
+    """The sampler's state."""
 
     def __init__(self, patterns: _Patterns, annotators: int, options: int, rng: np.random.Generator) -> None:
         self._patterns, self._rng, self._shape = patterns, rng, (annotators, options)
-        share = np.bincount(patterns.pattern, patterns.yes, len(patterns.texts)) / np.bincount(
-            patterns.pattern, minlength=len(patterns.texts)
+        votes = patterns.texts[patterns.pattern].astype(np.float64)
+        yes = np.bincount(patterns.pattern, patterns.yes, len(patterns.texts))
+        truly = np.round(patterns.texts * yes / np.bincount(patterns.pattern, minlength=len(patterns.texts)))
+        self._rates = tuple(
+            Rates(annotators, options, mean, spread, rng)
+            for mean, spread in zip(OPTION_MEANS, OPTION_SPREADS, strict=True)
         )
-        truly = np.round(patterns.texts * share)
-        self._means = np.array(OPTION_MEANS)[:, None] * np.ones((2, options))
-        self._people = np.zeros((2, annotators))
-        self._between, self._within = np.full(2, SPREAD**2), np.full(2, SPREAD**2)
-        self._rates = np.broadcast_to(self._means[:, None], (2, *self._shape)).copy()
         self._draw_rates(truly)
-        cast = patterns.texts[patterns.pattern].astype(np.float64)
         option = patterns.option[patterns.pattern]
-        said = np.bincount(option, cast * patterns.yes, options) / np.maximum(
-            np.bincount(option, cast, options), 1
+        said = np.bincount(option, votes * patterns.yes, options) / np.maximum(
+            np.bincount(option, votes, options), 1
         )
         self._expected = np.clip(said, 1e-3, 1 - 1e-3)
         self._prevalence = self._drawn_prevalence(truly)
@@ -138,12 +128,13 @@ class _Chain:
         truly = self._rng.binomial(self._patterns.texts, self.chance()).astype(np.float64)
         self._draw_rates(truly)
         self._prevalence = self._drawn_prevalence(truly)
-        self._draw_common()
+        for rates in self._rates:
+            rates.draw_common()
 
     def chance(self) -> Vector:
         """Probability that the texts of each pattern are truly yes: float64 (patterns,)."""
         patterns = self._patterns
-        sensitivity, specificity = (np.asarray(sigmoid(each)).ravel() for each in self._rates)
+        sensitivity, specificity = (np.asarray(sigmoid(each.values)).ravel() for each in self._rates)
         for_yes = np.log(sensitivity / (1 - specificity))[patterns.who]
         for_no = np.log((1 - sensitivity) / specificity)[patterns.who]
         said = np.where(patterns.yes, for_yes, for_no)
@@ -164,28 +155,6 @@ class _Chain:
             right = patterns.yes if kind == 0 else ~patterns.yes
             hits = np.bincount(patterns.who, weight * right, size).reshape(self._shape)
             misses = np.bincount(patterns.who, weight * ~right, size).reshape(self._shape)
-            middle = self._means[kind] + self._people[kind][:, None]
-            logs = hits[..., None] * _RIGHT + misses[..., None] * _WRONG
-            logs -= (_GRID - middle[..., None]) ** 2 / (2 * self._within[kind])
-            logs[-self._rates[1 - kind][..., None] + _STEP >= _GRID] = -np.inf
-            chosen = (logs + self._rng.gumbel(size=logs.shape)).argmax(axis=-1)
-            self._rates[kind] = _GRID[chosen] + self._rng.uniform(-_STEP / 2, _STEP / 2, self._shape)
-
-    def _draw_common(self) -> None:
-        """Options' and annotators' effects and how much they vary, given the rates (normal with known variances, in turn)."""
-        rng, (annotators, options) = self._rng, self._shape
-        for kind in range(2):
-            rates, within, between = self._rates[kind], self._within[kind], self._between[kind]
-            own = 1 / OPTION_SPREADS[kind] ** 2
-            precision = own + annotators / within
-            middle = (own * OPTION_MEANS[kind] + (rates - self._people[kind][:, None]).sum(axis=0) / within) / precision  # fmt: skip
-            self._means[kind] = rng.normal(middle, 1 / np.sqrt(precision))
-            precision = 1 / between + options / within
-            middle = (rates - self._means[kind]).sum(axis=1) / within / precision
-            self._people[kind] = rng.normal(middle, 1 / np.sqrt(precision))
-            self._between[kind] = self._variance(self._people[kind])
-            self._within[kind] = self._variance(rates - self._means[kind] - self._people[kind][:, None])
-
-    def _variance(self, off: NDArray[np.float64]) -> float:
-        shape, scale = (LIKE + off.size) / 2, (LIKE * SPREAD**2 + (off**2).sum()) / 2
-        return float(scale / self._rng.gamma(shape))
+            self._rates[kind].draw(
+                hits.astype(np.float64), misses.astype(np.float64), -self._rates[1 - kind].values
+            )

@@ -88,6 +88,47 @@ def right_by(each: Matrix, counted: Matrix, raters: NDArray[np.int64], rater_cou
     return Right(right, overlaps, overlaps * known / effect)
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Votes to be counted under many draws of the truth, by whoever cast them: what `right_by` gives where each is right or wrong."""
+
+    counted: NDArray[np.bool_]
+    """bool (cells, rows): votes that count."""
+    raters: NDArray[np.int64]
+    """int64 (rows,), counted from 0."""
+    each: Vector
+    """float64 (rows,): votes of the row that count."""
+    overlaps: Matrix
+    """float64 (cells, raters): votes that count."""
+
+    @staticmethod
+    def of(counted: NDArray[np.bool_], raters: NDArray[np.int64], rater_count: int) -> Tally:
+        """Of such votes."""
+        overlaps = _by_rater(counted, raters, rater_count)
+        return Tally(counted, raters, counted.sum(axis=0).astype(np.float64), overlaps)
+
+    def right(self, right: NDArray[np.bool_]) -> Right:
+        """Over all cells. right: bool (cells, rows), never true where a vote does not count."""
+        row = right.sum(axis=0).astype(np.float64)
+        overlaps, count = self.overlaps.sum(axis=0), self.overlaps.shape[1]
+        total: Vector = np.bincount(self.raters, row, count).astype(np.float64)
+        rate = total / np.maximum(overlaps, 1)
+        alone = (overlaps * rate * (1 - rate)).sum()
+        off = row - self.each * rate[self.raters]
+        effect = max(1.0, float(off @ off / alone)) if alone > 0 else 1.0
+        return Right(total, overlaps, overlaps / effect)
+
+    def by_cell(self, right: NDArray[np.bool_]) -> list[Right]:
+        """Cell by cell; cells of other texts do not clump."""
+        found = _by_rater(right, self.raters, self.overlaps.shape[1])
+        return [Right(*each) for each in zip(found, self.overlaps, self.overlaps, strict=True)]
+
+
+def _by_rater(marked: NDArray[np.bool_], raters: NDArray[np.int64], count: int) -> Matrix:
+    """How many are marked, by cell and rater: float64 (cells, raters)."""
+    return np.stack([np.bincount(raters[row], minlength=count) for row in marked]).astype(np.float64)
+
+
 def imputed(found: Sequence[Right]) -> Right:
     """One count out of several, each by another draw of what the truth may be (Rubin 1987).
 
