@@ -3,6 +3,7 @@
 import asyncio
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,36 @@ def test_adapters_of_one_base_model_share_a_batch(made):
         answer = reader.finish(ready, work.future.result(0), plan, "mean")
         np.testing.assert_allclose(answer.probabilities, reader.adapter.predict([text]), atol=BOUND, rtol=0)
         assert (answer.embeddings is not None) == plan.embeddings
+
+
+def test_the_mean_of_several_fold_models_reads_the_frozen_layers_once(made, encoder):
+    folds = {f"fold{number}": made(number).loaded[FINAL] for number in range(4)}
+    one = made(9)
+    reader = adapter_reader(replace(one, loaded=one.loaded | folds), "d", Batching(True, 10**5))
+    texts, _ = synthetic_letters(6, seed=5)
+    uses = tuple((0, 1, 2, 3) if row % 2 else (row % 4,) for row in range(len(texts)))
+    plan = Plan(tuple(folds), uses)
+    prepared = reader.prepare(texts, plan)
+    work, windows = make_work(reader, Lane.BULK, prepared.windows_of, prepared.context)
+    read: dict[str, list[int]] = {}
+    with ExitStack() as hooks:
+        for name, layer in {
+            "frozen": encoder.layers[0],
+            **{name: fold.upper[0] for name, fold in folds.items()},
+        }.items():
+
+            def note(_layer, given, _found, name=name):
+                read.setdefault(name, []).append(given[0].shape[1])
+
+            hooks.callback(layer.register_forward_hook(note).remove)
+        for window, result in zip(windows, reader.run(windows), strict=True):
+            work.settle(window, result)
+    tokens = [sum(window.tokens for window in windows if place in uses[window.text]) for place in range(4)]
+    assert read == {"frozen": [work.tokens], **{f"fold{place}": [tokens[place]] for place in range(4)}}
+    found = reader.finish(prepared, work.future.result(0), plan, "mean").probabilities
+    each = np.stack([made(number).predict(texts) for number in range(4)])
+    expected = np.stack([each[list(places), row].mean(axis=0) for row, places in enumerate(uses)])
+    np.testing.assert_allclose(found, expected, atol=BOUND)
 
 
 def test_two_hundred_adapters_in_flight_at_once(made):
