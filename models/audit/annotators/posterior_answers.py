@@ -114,7 +114,7 @@ class _Chain:
         """Draw prevalence and confusions given how many texts of each pattern truly have each answer."""
         annotators, answers = self._shape
         # One text more with the shares of the votes, as for yes and no.
-        self._prevalence = self._rng.dirichlet(self._expected + truly.sum(axis=0))
+        self._prevalence = np.maximum(self._rng.dirichlet(self._expected + truly.sum(axis=0)), _LEAST)
         place, cells = self._patterns.who * answers + self._patterns.chosen, annotators * answers
         weight = truly[self._patterns.pattern]
         gave = np.stack([np.bincount(place, each, cells).reshape(annotators, answers) for each in weight.T], axis=1).astype(np.float64)  # fmt: skip

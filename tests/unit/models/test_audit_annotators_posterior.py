@@ -127,6 +127,12 @@ def test_answers_that_all_give_are_true_and_what_one_person_read_is_unknown():
     assert not list(possible_answers(Answers(np.arange(3), np.zeros(3, np.int64), np.arange(3), 3, 1, 4)))
 
 
+def test_an_answer_that_nobody_ever_gave_is_never_true():
+    _, answers, _ = questioned(0)
+    wider = Answers(answers.texts, answers.annotators, answers.chosen, TEXTS, ANNOTATORS, 6)
+    assert np.array(list(possible_answers(wider, 10))).max() == 3
+
+
 def test_votes_are_tallied_as_they_are_counted_one_by_one():
     truth, votes, _ = crowd(2)
     rng = np.random.default_rng(0)
