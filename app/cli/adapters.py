@@ -35,17 +35,17 @@ def list_(corpus: Annotated[str | None, typer.Option(help="Only adapters of this
     known = {True: "yes", False: "no", None: "–"}
     rows = [
         [
-            item["id"], item["name"], item["task"], Path(item["base_model"]).name, _held_out(item),
-            known[item["beats_baselines"]], "yes" if item["promoted"] else "",
+            item["id"], item["name"], Path(item["base_model"]).name, _held_out(item), known[item["beats_baselines"]],
+            "yes" if item["promoted"] else "",
         ]
         for item in page["items"]
     ]  # fmt: skip
-    headings = ["adapter", "name", "task", "base model", "held out", "beats baselines", "promoted"]
+    headings = ["adapter", "name", "base model", "held out", "beats baselines", "promoted"]
     print_table(headings, rows, copied=0)
 
 
 def _held_out(item: dict[str, Any]) -> str:
-    """What training measured on held-out texts: macro-F1, or ROUGE-L, perplexity or loss before and after."""
+    """What training measured on held-out texts: macro-F1; of summaries ROUGE-L or loss, of causal models perplexity, before and after."""
     if item["macro_f1"] is not None:
         return f"macro-F1 {item['macro_f1']:.3f}"
     change = item["change"]

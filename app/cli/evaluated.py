@@ -13,7 +13,7 @@ _COUNTS = (("words", "words, mean", ".1f"), ("empty", "empty", ","), ("failed", 
 
 
 def show(found: dict[str, Any]) -> None:
-    """The tables of whichever task it was."""
+    """The tables of whichever task it was; its sentence is told at the end of the job."""
     {"summarize": _summaries, "causal": _perplexities}.get(found.get("task", "classify"), _options)(found)
 
 
@@ -31,7 +31,6 @@ def _summaries(found: dict[str, Any]) -> None:
     for arm in arms:
         if arm.get("writing"):
             typer.echo(f"{arm['title']}: {ran_words(arm['writing'])}")
-    typer.echo(found["verdict"]["sentence"])
 
 
 def _differences(found: dict[str, Any], titles: dict[str, str]) -> None:
@@ -61,7 +60,6 @@ def _perplexities(found: dict[str, Any]) -> None:
         rows.append([arm["title"], f"{told['perplexity']:.2f}", within, *counts])
     print_table(["model", "perplexity", "95 % interval", "documents", "tokens"], rows)
     typer.echo(f"\n{scope_words(found)}")
-    typer.echo(found["verdict"]["sentence"])
 
 
 def _percent(found: dict[str, Any], sign: str = "") -> str:
@@ -70,8 +68,8 @@ def _percent(found: dict[str, Any], sign: str = "") -> str:
     if value is None:
         return "–"
     ends = found["interval"]
-    within = "" if ends is None else f" ({100 * ends[0]:{sign}.1f} to {100 * ends[1]:{sign}.1f})"
-    return f"{100 * value:{sign}.1f}{within}"
+    within = "" if ends is None else f" ({100 * ends[0]:{sign}z.1f} to {100 * ends[1]:{sign}z.1f})"
+    return f"{100 * value:{sign}z.1f}{within}"
 
 
 def _options(found: dict[str, Any]) -> None:
@@ -90,8 +88,6 @@ def _options(found: dict[str, Any]) -> None:
             ]
         )
     print_table(["option", "yes", "F1", "95 % interval", "PR-AUC", "accuracy", "always no"], rows)
-    typer.echo("")
-    typer.echo(found["verdict"]["sentence"])
 
 
 def _number(value: float | None) -> str:

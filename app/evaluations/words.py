@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_UNKNOWN_SHARE = 0.05
 _RAN = {
     "whole": "read whole",
     "cut": "cut",
@@ -19,7 +20,11 @@ def ran_words(writing: Mapping[str, Any]) -> str:
     ran, failures = writing["ran"], writing.get("failures") or {}
     parts = [f"{ran[name]:,} {words}" for name, words in _RAN.items() if ran.get(name)]
     reasons = ", ".join(f"{count:,} {code}" for code, count in sorted(failures.items()))
-    return f"Texts: {', '.join(parts)}." + (f" Failed: {reasons}." if reasons else "")
+    told = f"Texts: {', '.join(parts)}." + (f" Failed: {reasons}." if reasons else "")
+    unknown = writing.get("unknown_share") or 0
+    if unknown > _UNKNOWN_SHARE:
+        told += f" The model has no token for {unknown:.0%} of the texts (another script?): it cannot read that part, and its scores say so."
+    return told
 
 
 def scope_words(report: Mapping[str, Any]) -> str:

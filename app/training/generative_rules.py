@@ -89,15 +89,17 @@ def pairs_of(rows: Iterable[Mapping[str, str]], settings: SummarizeSettings) -> 
 
 
 def check_fields(rows: Iterable[Mapping[str, str]], settings: SummarizeSettings) -> None:
-    """Raise Invalid where a row lacks the text or the summary: asked when no row has both."""
+    """Raise Invalid for the text's or the summary's field if no row has anything in it: asked when no row has both."""
+    empty, first = ["text_field", "summary_field"], None
     for row in rows:
-        for name in ("text_field", "summary_field"):
-            if getattr(settings, name) not in row:
-                raise Invalid(
-                    f"Rows have no field {getattr(settings, name)!r}; the first has {', '.join(list(row)[:20])}.",
-                    field=f"/summarize/{name}",
-                    slug="unknown-field",
-                )
+        first = first or list(row)
+        empty = [name for name in empty if not row.get(getattr(settings, name), "").strip()]
+    if empty and first:
+        raise Invalid(
+            f"Rows have no field {getattr(settings, empty[0])!r}, or nothing in it; the first has {', '.join(first[:20])}.",
+            field=f"/summarize/{empty[0]}",
+            slug="unknown-field",
+        )
 
 
 def too_few(body: TrainJobRequest, documents: int, where: str, advice: str, least: int = 2) -> Invalid:

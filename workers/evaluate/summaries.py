@@ -265,10 +265,10 @@ def _sentence(found: dict[str, Any], arms: Sequence[Arm], items: Items) -> str:
 def _difference(told: dict[str, Any]) -> str:
     if told["difference"] is None:
         return "nothing can be said"
-    words = f"{100 * told['difference']:+.1f}"
+    words = f"{100 * told['difference']:+z.1f}"
     if told["interval"] is None:
         return f"{words}, and one group says nothing of others"
-    low, high = (f"{100 * end:+.1f}" for end in told["interval"])
+    low, high = (f"{100 * end:+z.1f}" for end in told["interval"])
     return f"{words} (95 % interval {low} to {high})"
 
 

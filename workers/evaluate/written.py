@@ -14,6 +14,9 @@ from workers.evaluate.items import Items
 from workers.evaluate.writing import Asking, Writer, asking
 from workers.job_context import JobContext, JobFailed
 
+_LOOKED_AT = 200
+"""Items whose tokens are looked at for scripts that a model does not know."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -25,7 +28,8 @@ class Written:
     failed: tuple[int, ...]
     """Places of the items that it could not summarize."""
     how: dict[str, Any]
-    """For the report: prefix, max_input_tokens, max_tokens, strategy, and `ran`: on how many items which strategy ran in the end."""
+    """For the report: prefix, max_input_tokens, max_tokens, strategy, `ran`: on how many items which strategy ran in the end, `failures` by
+    reason, `unknown_share`: of the texts' tokens that the model has no piece for."""
 
 
 def written_by(context: JobContext, authors: Sequence[Author], items: Items) -> list[Written]:
@@ -44,8 +48,9 @@ def _by(context: JobContext, workers: Asking, author: Author, items: Items) -> W
     settings = context.params["settings"]
     read, most = lengths_of(context, author.subject)
     decoding = {"beams": settings["beams"], "temperature": 0.0, "seed": context.params["seed"]}
+    tokenizer = tokenizer_of(author.subject)
     if author.strategy == CUT:
-        tokenizer, prefix = tokenizer_of(author.subject), author.subject.reading["prefix"]
+        prefix = author.subject.reading["prefix"]
         inputs = [cut_to(tokenizer, prefix + text, read) for text in items.texts]
         writer = Writer(author.name, author.of, decoding | {"max_tokens": most})
         prompts = [prompt for prompt, _ in inputs]
@@ -71,8 +76,18 @@ def _by(context: JobContext, workers: Asking, author: Author, items: Items) -> W
         {
             "prefix": author.subject.reading["prefix"], "max_input_tokens": read, "max_tokens": most,
             "strategy": author.strategy, "ran": Counter(ran), "failures": reasons,
+            "unknown_share": _unknown_share(tokenizer, items.texts[:_LOOKED_AT]),
         },
     )  # fmt: skip
+
+
+def _unknown_share(tokenizer: Any, texts: Sequence[str]) -> float:
+    """Share of the tokens of some texts that stand for what the tokenizer does not know, such as another script."""
+    if tokenizer.unk_token_id is None:
+        return 0.0
+    found = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    ids = [token for text in found for token in text]
+    return round(ids.count(tokenizer.unk_token_id) / max(1, len(ids)), 4)
 
 
 def _named(strategy: str) -> Any:

@@ -257,9 +257,15 @@ def test_one_text_is_enough_and_none_is_a_problem_in_its_own_words(world: World)
     assert report["verdict"]["sentence"].startswith("On 1 text, ")
     page = world.client.get(f"/evaluations/{job_id}/report", headers=HTML).text
     assert "all are of one group, so there are none" in page
-    empty = world.pairs([{"id": "a", "text": "The court held.", "summary": " "}])
-    answer = world.client.post(
-        "/evaluations", json={"corpus": "judgments", "summarize": {"document_set": empty}}
-    )
-    assert (answer.status_code, answer.json()["type"]) == (422, "urn:remand:problem:no-documents")
-    assert "no pair of text and summary that can be evaluated" in answer.json()["detail"]
+    rows = [{"id": "a", "text": "The court held."}, {"id": "b", "summary": "It held."}]
+    for number, (given, slug, words) in enumerate(
+        (
+            (rows, "no-documents", "no pair of text and summary that can be evaluated"),
+            (rows[:1], "unknown-field", "Rows have no field 'summary', or nothing in it; the first has id, text."),
+            ([{**rows[0], "summary": " "}], "unknown-field", "or nothing in it"),
+        )
+    ):  # fmt: skip
+        asked = {"document_set": world.pairs([{**row, "id": f"{number}{row['id']}"} for row in given])}
+        answer = world.client.post("/evaluations", json={"corpus": "judgments", "summarize": asked})
+        assert (answer.status_code, answer.json()["type"]) == (422, f"urn:remand:problem:{slug}")
+        assert words in answer.json()["detail"]

@@ -42,3 +42,8 @@ def test_what_ran_in_words() -> None:
     ran = {"cut": 2, "whole": 1_200, "none": 3}
     told = ran_words({"ran": ran, "failures": {"prompt-too-long": 2, "no-room": 1}})
     assert told == "Texts: 1,200 read whole, 2 cut, 3 failed. Failed: 1 no-room, 2 prompt-too-long."
+
+
+def test_a_script_that_the_model_cannot_read_is_named() -> None:
+    assert "no token" not in ran_words({"ran": {"cut": 1}, "unknown_share": 0.01})
+    assert "no token for 62% of the texts (another script?)" in ran_words({"ran": {"cut": 1}, "unknown_share": 0.62})  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the README and docs/documents.md tell people to type exists."""
+"""What the README and the pages about documents, summaries and evaluations tell people to type exists."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,10 @@ from app.cli.main import build
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = (ROOT / "docs" / "documents.md").read_text()
-BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", README + DOCUMENTS, re.MULTILINE | re.DOTALL))
+DOCUMENTS = "\n".join(
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("documents", "evaluation", "summaries")
+)
+BLOCKS = "\n".join(re.findall(r"^```(?:sh)?\n(.*?)^```", README + DOCUMENTS, re.MULTILINE | re.DOTALL))
 COMMANDS = sorted(
     {line.partition("#")[0].strip() for line in BLOCKS.splitlines() if line.startswith("./remand ")}
     | set(re.findall(r"`\.?/?(remand [a-z][^`]*)`", README + DOCUMENTS))
