@@ -105,7 +105,7 @@ def read_pairs(path: Path, document: str) -> list[Pair]:
 
 
 def remand_methods() -> dict[str, Summarizer]:
-    """Every method of POST /summarize; `mmr` reads the sentences with MiniLM in fp32."""
+    """Every method of POST /summarize; `mmr` reads the sentences with MiniLM."""
     encoder = load_encoder(locate("minilm"), "cpu")
 
     def chosen(method: Method, sentences: Sequence[str], budget: Budget) -> list[int]:
