@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -48,14 +50,25 @@ def connect(timeout: float = 60.0) -> httpx.Client:
     return httpx.Client(base_url=str(url), headers={"Authorization": f"Bearer {key}"}, timeout=timeout)
 
 
-def call(client: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
-    """Send a request; a problem document ends the command with its words."""
+@contextmanager
+def on_the_way(client: httpx.Client) -> Iterator[None]:
+    """Ends the command in words where Remand does not answer, or breaks off."""
     import httpx
 
     try:
-        response = client.request(method, path, **request)
+        yield
     except httpx.ConnectError:
         fail(f"Nothing answers at {client.base_url}: is `remand up` running?")
+    except httpx.TimeoutException:
+        fail(f"Remand has not answered within {client.timeout.read:.0f} s: it may be at work on this still.")
+    except httpx.TransportError:
+        fail("Remand broke off in the middle of its answer: is it starting again? Then ask once more.")
+
+
+def call(client: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
+    """Send a request; a problem document ends the command with its words."""
+    with on_the_way(client):
+        response = client.request(method, path, **request)
     if response.status_code >= 400:
         _print_problem(response)
         raise typer.Exit(1)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.classify import text_or_file
-from app.cli.client import call, connect, fail
+from app.cli.client import call, connect, fail, on_the_way
+from models.data.control_characters import plain
 
 if TYPE_CHECKING:
     import httpx
@@ -93,15 +94,15 @@ def said(answer: dict[str, Any]) -> Iterator[str]:
             yield f"--- {_NAMES[name]}: {part['model']['name']}"
         if result["error"]:
             fail(f"There is no text: {result['error']}.")
-        yield result["text"]
+        yield plain(result["text"])
         yield f"({result['tokens']} tokens after {result['prompt_tokens']}, {result['finish']}, seed {result['seed']}; {part['model']['name']})"
 
 
 def _stream(client: httpx.Client, body: dict[str, Any]) -> None:
     from app.http.server_events import EventReader
 
-    reader = EventReader()
-    with client.stream("POST", "/generate", json=body | {"stream": True}) as answer:
+    reader, last = EventReader(), ""
+    with on_the_way(client), client.stream("POST", "/generate", json=body | {"stream": True}) as answer:
         if answer.status_code >= 400:
             answer.read()
             problem = answer.json()
@@ -109,11 +110,14 @@ def _stream(client: httpx.Client, body: dict[str, Any]) -> None:
         for part in answer.iter_bytes():
             for kind, data in reader.take(part):
                 _show(kind, data)
+                last = kind or last
+    if last != "done":
+        fail("\nRemand broke off before the text had ended: ask again.")
 
 
 def _show(kind: str, data: dict[str, Any]) -> None:
     if kind == "piece":
-        typer.echo(data["text"], nl=False)
+        typer.echo(plain(data["text"]), nl=False)
     elif kind == "failed":
         fail(f"\n{data['detail']}")
     elif kind == "done":

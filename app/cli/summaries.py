@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.client import call, connect, fail
+from models.data.control_characters import plain
 
 if TYPE_CHECKING:
     import httpx
@@ -60,7 +61,7 @@ def words(item: dict[str, Any]) -> list[str]:
     lines = [f"{item['external_id']} · {item['words']} of {item['words_in_text']} words · {strategy}{told}"]
     if item["error"] is not None:
         return [f"{item['external_id']} · no summary{told}", item["error"]["detail"]]
-    lines.append(item["summary"])
+    lines.append(plain(item["summary"]))
     lines += [
         f"Not in the text: {found['kind']} {found['text']!r}"
         for found in (item["faithfulness"] or {}).get("unsupported", [])

@@ -9,6 +9,7 @@ import typer
 
 from app.cli.classify import text_or_file
 from app.cli.client import call, connect, fail
+from models.data.control_characters import plain
 
 _LONG_SECONDS = 3600.0
 """A long judgment takes minutes on a CPU."""
@@ -91,11 +92,11 @@ def summarize(  # noqa: PLR0913, PLR0917  # typer reads one argument per option
 def _lines(answer: dict[str, Any], *, offsets: bool) -> list[str]:
     if not answer.get("faithfulness"):
         return [
-            (f"[{sentence['start']}:{sentence['end']}] " if offsets else "") + sentence["text"]
+            (f"[{sentence['start']}:{sentence['end']}] " if offsets else "") + plain(sentence["text"])
             for sentence in answer["sentences"]
         ]
     return [
-        answer["summary"],
+        plain(answer["summary"]),
         "",
         *faithfulness_lines(answer["faithfulness"], offsets=offsets),
         _made(answer),

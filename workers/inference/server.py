@@ -169,7 +169,7 @@ class Routes:
         """The sentences that stand for a text, with their character offsets."""
         deadline = _deadline(request)
         asked = summarize_request(body_of(await request.body()))
-        sentences = sentences_of(asked.text)
+        sentences = await asyncio.to_thread(sentences_of, asked.text)
         embeddings, headers = np.zeros((len(sentences), 1), dtype=np.float32), {}
         if asked.method == "mmr" and len(sentences) > 1:
             texts = [asked.text[start:end] for start, end in sentences]
@@ -179,7 +179,9 @@ class Routes:
             assert outcome.answer.embeddings is not None
             embeddings, headers = outcome.answer.embeddings, _headers(outcome)
         chosen = await asyncio.to_thread(choose_sentences, asked, sentences, embeddings)
-        words = [count_words(asked.text[start:end]) for start, end in sentences]
+        words = await asyncio.to_thread(
+            lambda: [count_words(asked.text[start:end]) for start, end in sentences]
+        )
         document = {
             "sentences": [sentences[place] for place in chosen], "sentences_in_text": len(sentences),
             "words": sum(words[place] for place in chosen), "words_in_text": sum(words),
