@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
+import anyio
 import orjson
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
@@ -51,7 +52,9 @@ async def events(
     finally:
         for task in listening:
             task.cancel()
-        await asyncio.gather(*listening, return_exceptions=True)
+        # Starlette cancels whoever waits here again and again; a second time would interrupt the closing of connections.
+        with anyio.CancelScope(shield=True):
+            await asyncio.gather(*listening, return_exceptions=True)
 
 
 def wire(kind: str, data: Mapping[str, Any]) -> bytes:

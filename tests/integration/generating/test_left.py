@@ -17,15 +17,14 @@ from fastapi.testclient import TestClient
 from starlette.types import Message
 
 from app.inference.pool import WorkerPool
-from tests.integration.generating.conftest import Registered
 from tests.integration.inference_server import until
 from tests.writing_worker import Worker, writing_worker
 
 LONG = 4096
 
 
-def leave(client: TestClient, worker: Worker, path: str, body: dict[str, Any]) -> list[Message]:
-    """Ask, leave as soon as the worker writes; what was sent until the app was done with it."""
+def leave(client: TestClient, worker: Worker, path: str, body: dict[str, Any]) -> tuple[list[Message], bool]:
+    """Ask, leave as soon as the worker writes; what was sent until the app was done with it, and whether it heard of the leaving."""
     headers = [
         (b"authorization", client.headers["authorization"].encode()),
         (b"content-type", b"application/json"),
@@ -37,11 +36,13 @@ def leave(client: TestClient, worker: Worker, path: str, body: dict[str, Any]) -
     }  # fmt: skip
     waiting: list[Message] = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
     sent: list[Message] = []
+    left = asyncio.Event()
 
     async def receive() -> Message:
         if waiting:
             return waiting.pop()
         await asyncio.to_thread(until, lambda: writing(worker) > 0)
+        left.set()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
@@ -53,44 +54,52 @@ def leave(client: TestClient, worker: Worker, path: str, body: dict[str, Any]) -
 
     assert client.portal is not None
     client.portal.call(ask)
-    return sent
+    return sent, left.is_set()
 
 
 def writing(worker: Worker) -> int:
     return int(worker.client.get("/readyz").json()["writing"])
 
 
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("path", ["/generate", "/summarize"])
-def test_who_leaves_gives_up_the_place(
-    client: TestClient, worker: Worker, adapters: Registered, path: str, stream: bool
-) -> None:
-    if path == "/generate":
-        body = {
-            "base_model": worker.base("t5"),
-            "prompt": "the court",
-            "max_tokens": LONG,
-            "min_tokens": LONG,
-        }
-    else:
-        body = {
-            "adapter": adapters.summarize,
-            "method": "abstractive",
-            "text": "The court held. " * 20,
-            "max_tokens": LONG,
-        }
-    gc.collect()
-    gc.disable()
-    try:
-        sent = leave(client, worker, path, body | {"stream": stream})
-        until(lambda: writing(worker) == 0)
-    finally:
-        gc.enable()
-    assert b"event: done" not in b"".join(message.get("body", b"") for message in sent)
-    assert not stream or sent[0]["status"] == 200
-    assert (
-        worker.post("/tokens", base=worker.base("t5"), texts=["a"]).headers["x-remand-queued-tokens"] == "0"
+def written(worker: Worker) -> int:
+    """Tokens that the worker has written so far."""
+    lines = worker.client.get("/metrics").text.splitlines()
+    return int(
+        float(next(line for line in lines if line.startswith("remand_generation_tokens_total")).split()[1])
     )
+
+
+def bodies(worker: Worker) -> dict[str, dict[str, Any]]:
+    """Requests that keep the worker busy, by path."""
+    text = "The court held that the claim fails. " * 300
+    return {
+        "/generate": {"base_model": worker.base("t5"), "prompt": "the court", "max_tokens": LONG, "min_tokens": LONG},
+        "/summarize": {
+            "base_model": worker.base("t5"), "method": "abstractive", "text": text, "window": 128, "strategy": "chunk_and_merge",
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/generate", "/summarize"])
+def test_who_leaves_gives_up_the_place(client: TestClient, worker: Worker, path: str) -> None:
+    body, before = bodies(worker)[path], written(worker)
+    assert client.post(path, json=body).status_code == 200
+    whole = written(worker) - before
+    for stream in (True, False):
+        before = written(worker)
+        gc.collect()
+        gc.disable()
+        try:
+            sent, left = leave(client, worker, path, body | {"stream": stream})
+            until(lambda: writing(worker) == 0)
+        finally:
+            gc.enable()
+        assert left
+        assert written(worker) - before < whole / 2
+        assert b"event: done" not in b"".join(message.get("body", b"") for message in sent)
+        assert not stream or sent[0]["status"] == 200
+        answer = worker.post("/tokens", base=worker.base("t5"), texts=["a"])
+        assert answer.headers["x-remand-queued-tokens"] == "0"
 
 
 def test_the_header_counts_what_is_to_be_written(worker: Worker) -> None:
