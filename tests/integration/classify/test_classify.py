@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.adapters.queries import ADAPTERS_CHANNEL
 from app.db.session import writing
@@ -236,9 +237,17 @@ def test_one_sentence_and_too_great_a_length(client):
     assert "all of the text" in body["warnings"][0]
 
 
+def listening(engine):
+    """Whether the api hears of promotions by now."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'remand-adapters' AND state = 'idle' AND query LIKE 'LISTEN%'"
+    with engine.connect() as connection:
+        return connection.execute(text(query)).scalar_one()
+
+
 def test_an_adapter_promoted_elsewhere_serves_as_soon_as_the_api_hears_of_it(client, world, engine):
     asked = {"corpus": CORPUS, "text": "sorry"}
     assert client.post("/classify", json=asked).json()["model"]["adapter"] == world.adapter_id
+    until(lambda: listening(engine))
     with writing(engine) as session:
         row = session.get_one(Adapter, world.adapter_id)
         other = adapter_row(world.built.corpus_id, row.blob_digest)
