@@ -13,6 +13,10 @@ from app.http.problems import Invalid
 TASKS = ("classify", "summarize", "causal")
 
 
+MADE_TO = {"classify": "classify", "summarize": "summarize", "causal": "write on from a prompt"}
+"""What an adapter of a task was made to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Promotion:
     """Whether an adapter is promoted, and why (not), in words."""

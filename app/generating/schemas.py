@@ -67,7 +67,7 @@ class GenerateBody(RequestModel):
     top_k: int = Field(0, ge=0, le=1_000_000, description="Draw among the k most probable tokens; 0: all.")
     top_p: float = Field(
         1.0,
-        gt=0,
+        ge=1e-6,
         le=1,
         description="Draw among the fewest most probable tokens that together have this probability.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.adapters.queries import find_adapter, promoted_adapter
+from app.adapters.rules import MADE_TO
 from app.corpora.queries import corpus_for
 from app.db.session import AnySession
 from app.db.tables import Adapter
@@ -52,7 +53,7 @@ def _promoted(session: AnySession, caller: Principal, corpus: str | None) -> Ada
 def _served(row: Adapter) -> Served:
     if row.task != "classify":
         raise Conflict(
-            f"The adapter {row.id} is made to {row.task}, not to classify.",
+            f"The adapter {row.id} is made to {MADE_TO.get(row.task, row.task)}, not to classify.",
             field="/adapter",
             slug="wrong-task",
         )

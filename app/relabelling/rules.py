@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from app.adapters.rules import MADE_TO
 from app.http.problems import Conflict, Invalid
 from models.scheme import Cell, QuestionKind, Scheme
 
@@ -27,7 +28,9 @@ def check_adapter(
     """
     if task != "classify":
         raise Conflict(
-            f"This adapter is made to {task}, not to classify.", field="/adapter", slug="wrong-task"
+            f"This adapter is made to {MADE_TO.get(task, task)}, not to classify.",
+            field="/adapter",
+            slug="wrong-task",
         )
     if adapter_corpus not in {None, corpus}:
         raise Invalid(

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row, select, tuple_
 
 from app.adapters.queries import find_adapter, promoted_adapter
+from app.adapters.rules import MADE_TO
 from app.corpora.queries import corpus_for
 from app.db.session import AnySession
 from app.db.tables import Adapter, Summary, SummaryRun, Text, TextVersion
@@ -42,7 +43,7 @@ def writer_of(
     row = _adapter(session, caller, body.adapter, corpus or caller.corpus_id)
     if row.task != "summarize":
         raise Conflict(
-            f"The adapter {row.id} is made to {row.task}, not to summarize: {_INSTEAD.get(row.task, 'name another')}.",
+            f"The adapter {row.id} is made to {MADE_TO.get(row.task, row.task)}, not to summarize: {_INSTEAD.get(row.task, 'name another')}.",
             field="/adapter",
             slug="wrong-task",
         )

@@ -12,6 +12,7 @@ from app.http.problems import Invalid, Problem
 from app.inference.answers import refusal
 from app.summaries.schemas import SummarizeAnswer
 from app.summaries.wishes import ABSTRACTIVE_ONLY, DECODING, EXTRACTIVE_ONLY, SummaryWishes
+from models.catalog import CATALOG
 
 BASE_WINDOW = 1024
 """Tokens that a base model without an adapter reads at once, unless asked otherwise: what adapters are trained on by default."""
@@ -56,6 +57,12 @@ def check_wishes(body: SummaryWishes) -> None:
             "Name an adapter or a base model, not both: an adapter has its own base model.",
             field="/base_model",
             slug="adapter-or-base",
+        )
+    if body.embedder not in CATALOG:
+        raise Invalid(
+            f"There is no base model {body.embedder!r}; the catalog has {', '.join(CATALOG)}.",
+            field="/embedder",
+            slug="unknown-base-model",
         )
     if body.beams > 1 and body.temperature > 0:
         raise Invalid(

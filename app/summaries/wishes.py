@@ -69,7 +69,7 @@ class SummaryWishes(RequestModel):
     temperature: float = Field(
         0.0, ge=0, le=10, description="Abstractive: above 0 tokens are drawn, with `seed`."
     )
-    top_p: float = Field(1.0, gt=0, le=1)
+    top_p: float = Field(1.0, ge=1e-6, le=1)
     top_k: int = Field(0, ge=0, le=1_000_000)
     repetition_penalty: float = Field(1.0, ge=0.1, le=10)
     seed: int = Field(0, ge=0, lt=2**31)

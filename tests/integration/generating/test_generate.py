@@ -105,6 +105,7 @@ def test_a_base_model_writes_without_an_adapter(client: TestClient, worker: Work
         ({"prompt": "the court " * 20, "max_tokens": 60}, 422, "no-room", "/max_tokens"),
         ({"prompt": "a", "max_tokens": 0}, 422, "invalid", "/max_tokens"),
         ({"prompt": "a", "temperature": 99}, 422, "invalid", "/temperature"),
+        ({"prompt": "a", "temperature": 1, "top_p": 1e-9}, 422, "invalid", "/top_p"),
         ({"prompt": "a", "stop": [""]}, 422, "invalid", "/stop/0"),
         ({"prompt": "a", "beams": 2, "temperature": 1}, 422, "beams-and-temperature", "/beams"),
         ({"prompt": "a", "beams": 2, "stream": True}, 422, "cannot-stream", "/stream"),

@@ -87,7 +87,10 @@ def test_what_cannot_be_promoted_or_belongs_to_other_methods_is_said(client, wor
     assert problem(promote(client, world.adapter_id)) == (409, "wrong-task", "adapter_id")
     refused = summarize(client, adapter=world.adapter_id)
     assert problem(refused) == (409, "wrong-task", "/adapter")
-    assert "POST /generate writes with it" in refused.json()["detail"]
+    assert (
+        "made to write on from a prompt, not to summarize: POST /generate writes with it"
+        in refused.json()["detail"]
+    )
     assert problem(summarize(client, method="lead", corpus="judgments")) == (422, "other-method", "/corpus")
 
 

@@ -145,6 +145,8 @@ WRONG = [
     ({"adapter": None, "base_model": "flan-t5-base"}, (422, "base-model-unavailable", "/base_model")),
     ({"beams": 4, "temperature": 1.0}, (422, "beams-or-temperature", "/beams")),
     ({"window": 64}, (422, "window-too-small", "/window")),
+    ({"top_p": 1e-9, "temperature": 1.0}, (422, "invalid", "/top_p")),
+    ({"embedder": "/etc"}, (422, "unknown-base-model", "/embedder")),
     ({"method": "lead"}, (422, "other-method", "/adapter")),
     ({"method": "lead", "adapter": None, "min_supported": 0.5}, (422, "other-method", "/min_supported")),
     ({"method": "lead", "adapter": None, "stream": True}, (422, "other-method", "/stream")),
