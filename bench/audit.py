@@ -74,6 +74,10 @@ def parser() -> argparse.ArgumentParser:
     made_up.add_argument(
         "--sources", nargs="+", choices=audit_peers.SOURCES, default=list(audit_peers.SOURCES)
     )
+    made_up.add_argument(
+        "--macro-shares", nargs="*", type=float, default=list(audit_injected.SHARES),
+        help="shares at which models are trained again on what was looked up, which takes most of the time",
+    )  # fmt: skip
     made_up.add_argument("--crowds", type=int, default=3, help="simulated sets of annotators in (c)")
     return made
 

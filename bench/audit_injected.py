@@ -30,8 +30,6 @@ from models.training.logistic import logit
 KINDS = ("class_conditional", "confusable", "text_dependent", "team_year", "systematic")
 SHARES = (0.02, 0.05, 0.1, 0.2)
 ANNOTATORS, TEAMS, YEARS = 8, 4, 3
-MACRO_SHARE = 0.1
-"""Share of wrong cells at which a model is trained again on what was looked up."""
 LEVELS: tuple[Level, ...] = ("cells", "texts")
 
 
@@ -117,13 +115,13 @@ def cell(
     everything = np.ones(len(made.labels), dtype=np.bool_)
     known = np.isfinite(evidence.probabilities).all(axis=1)
     r = Scored(
-        made.flipped, np.broadcast_to(known[:, None], made.flipped.shape), dict(arms(evidence, options.seed, ['whole'])), everything, everything
+        made.flipped, np.broadcast_to(known[:, None], made.flipped.shape), dict(arms(evidence, options.seed, ["whole"])), everything, everything
     )  # fmt: skip
     documents = prepared.corpus.documents
     found: dict[str, Any] = {"reached": float(made.flipped.mean())}
     for name in LEVELS:
         found[name] = level([r], documents, name, options.draws, options.seed, SHOWN)
-    if share == MACRO_SHARE and source == "tfidf":
+    if source == "tfidf" and share in options.macro_shares:
         corpus = prepared.corpus
         found["macro_f1"] = fixed(
             prepared.reader, r, made.labels, corpus.labels, corpus.scheme, prepared.folds, options.seed
