@@ -1,4 +1,4 @@
-"""Scores that need nothing but probabilities and given values: self-confidence, margin, confident-learning thresholds."""
+"""Scores that need nothing but probabilities and given values: self-confidence, margin, pairs of values, confident-learning thresholds."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def margin(probabilities: NDArray[np.float32], labels: Labels, scheme: Scheme) -
     def suspicion(found: Matrix, given: NDArray[np.bool_]) -> Matrix:
         other = np.where(given, -np.inf, found).max(axis=1)
         return np.asarray(0.5 * (1 - (_of_given(found, given) - np.where(np.isfinite(other), other, 0.0))))
+
+    return _scored(probabilities, labels, scheme, suspicion)
+
+
+def pairwise(probabilities: NDArray[np.float32], labels: Labels, scheme: Scheme) -> Scores:
+    """Probability of the likeliest other value were it that one or the given one: float32 (texts, cells).
+
+    A yes_no cell has one other value, so this is self-confidence there. Of several answers it is .5 where another is as likely as the given
+    one, however many more the model cannot rule out, and an answer that is taken for one like it is not lost among those.
+    """
+
+    def suspicion(found: Matrix, given: NDArray[np.bool_]) -> Matrix:
+        other = np.where(given, -np.inf, found).max(axis=1)
+        own = _of_given(found, given)
+        total = own + other
+        return np.asarray(np.where(total > 0, other / np.where(total > 0, total, 1.0), 0.5 + 0.0 * own))
 
     return _scored(probabilities, labels, scheme, suspicion)
 

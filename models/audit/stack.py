@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from models.audit.evidence import Annotations, Evidence
 from models.audit.neighbours import Similar, adjacent, label_rates, similar_texts
@@ -30,6 +31,8 @@ options, `lean` what was given two texts away. docs/adr/0017 compares them."""
 
 FEWEST = 5
 """Positives (and negatives) below which an option keeps its held-out probability."""
+FEW = 5.0
+"""Texts without a habit that a group's own are drawn to."""
 CROSSING = 5
 """Parts by group that the stacked model is crossed over, or as many as there are groups."""
 _LEAST = 1e-3
@@ -134,7 +137,7 @@ def blocks(
     """Blocks of evidence by name, each float64 (texts, options); `twice` adds what was given two texts away.
 
     `mean` is the mean logit of all text models. No block but `given` holds anything of a text's own given values, and
-    `similar` nothing of the given values of `held_out`, bool (texts).
+    `similar` nothing of the given values of `held_out`, bool (texts). `habit` is for learning alone (`stack_fits`).
     """
     logits = np.nan_to_num(logit(evidence.probabilities.astype(np.float64), _LEAST))
     given = np.where(evidence.labels == MISSING, 0.0, np.where(evidence.labels == YES, 1.0, -1.0))
@@ -146,6 +149,7 @@ def blocks(
         rates = label_rates(near, evidence.labels, evidence.groups, held_out)
         found["similar"] = logit(rates.astype(np.float64), 0.01)
     mean = np.mean(list(found.values()), axis=0)
+    found["habit"] = _habit(evidence, mean)
     if evidence.order is not None:
         before, after = adjacent(evidence.groups, evidence.order)
         for name, rows in (("before", before), ("after", after)):
@@ -153,6 +157,16 @@ def blocks(
             if twice:
                 found[f"{name}_2_given"] = _taken(_taken(given, rows), rows)
     return found | {"given": given, "mean": mean}
+
+
+def _habit(evidence: Evidence, mean: Matrix) -> Matrix:
+    """How much more often the other texts of a text's group were given each option than their texts make likely: float64 (texts, options)."""
+    known = (np.isfinite(evidence.probabilities) & np.isin(evidence.labels, (NO, YES))).astype(np.float64)
+    beyond = known * ((evidence.labels == YES) - sigmoid(mean))
+    codes = np.unique(np.asarray(evidence.groups, dtype=np.str_), return_inverse=True)[1]
+    members = csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+    total, counted = members @ beyond, members @ known
+    return np.asarray((total[codes] - beyond) / (counted[codes] - known + FEW))
 
 
 def _taken(values: Matrix, rows: NDArray[np.int64]) -> Matrix:

@@ -26,7 +26,7 @@ PRECISIONS = {"mean": 60.0, "own": 120.0, "given": 30.0, "rest": 240.0}
 """Prior precision of each coefficient, for features of unit spread: around 1 for the text models' mean logit, 0 for all others.
 `own` is the option's own evidence and neighbours, `given` the text's other given options, `rest` the other options' logits."""
 EFFECT_PRECISION = 0.5
-"""Prior precision of an annotator's effect on an option's logit."""
+"""Prior precision of an annotator's effect on an option's logit, or of a group's habit where annotators are not known."""
 FIRST_ROWS = 4_000
 """Rows that a fit on many rows begins with."""
 CONTEXT = ("before_given", "after_given", "before_2_given", "after_2_given")
@@ -107,13 +107,15 @@ class Choice:
     """float64 (features,): of each coefficient's prior."""
     widths: tuple[int, int, int]
     """Features of `apart`, `alone` and `beside`."""
-    shares: int
+    aside: int
+    """The last features of `apart`, which are learnt beside the others and not read by: annotators' shares or, where they are
+    not known, the group's habit."""
 
     @staticmethod
     def of(table: Table, scheme: Scheme, column: int, design: str) -> Choice:
         """What an option is read by in a design."""
         start, options = table.start, len(scheme.options)
-        passed = {"given", "mean", *CONTEXT}
+        passed = {"given", "mean", "habit", *CONTEXT}
         if not {"wide", "probe", "similar"} & start.keys():
             passed.add("logits")  # the mean is nothing else, and twice the same only weakens the prior
         mean = [start["mean"] + column]
@@ -121,18 +123,19 @@ class Choice:
         rest = [start["logits"] + other for other in range(options) if other != column and design == "whole"]
         last = len(table.columns) - 1
         ones, shares = [last], list(range(last - table.shares, last))
+        aside = shares or [start["habit"] + column]
         near = [start[name] + column for name in CONTEXT if name in start]
         given = [start["given"] + other for other in other_options(scheme, column)]
         parts = [
             (mean, PRECISIONS["mean"]), (own, PRECISIONS["own"]), (rest, PRECISIONS["rest"]), (ones, 1.0),
-            (shares, EFFECT_PRECISION), (near, PRECISIONS["own"]), (given, PRECISIONS["given"]),
+            (aside, EFFECT_PRECISION), (near, PRECISIONS["own"]), (given, PRECISIONS["given"]),
         ]  # fmt: skip
         apart = sum(len(rows) for rows, _ in parts[:5])
         return Choice(
             np.array([row for rows, _ in parts for row in rows], dtype=np.int64),
             np.concatenate([np.full(len(rows), precision) for rows, precision in parts]),
             (apart, apart + len(near), apart + len(near) + len(given)),
-            len(shares),
+            len(aside),
         )
 
 
@@ -148,6 +151,9 @@ def other_options(scheme: Scheme, column: int) -> list[int]:
 def read(choice: Choice, split: Split, truth: Matrix, effects: Matrix | None) -> Readings:
     """Every reading of the rows to read by fits on those to learn from.
 
+    What an annotator or a whole group is in the habit of giving is in the values around a cell, too: fitted beside the habit
+    itself, those say only what they say beyond it (Mundlak 1978).
+
     The fits begin at the prior: another part's optimum knows the values of this part's rows, and a search that stops merely
     near its optimum would carry them over.
 
@@ -158,15 +164,15 @@ def read(choice: Choice, split: Split, truth: Matrix, effects: Matrix | None) ->
         effects: float64 (annotators, annotators), shares of each annotator were it alone; None without annotators.
     """
     design, aside = split.known[choice.rows], split.unread[choice.rows]
-    shares = slice(choice.widths[0] - choice.shares, choice.widths[0])
+    habits = slice(choice.widths[0] - choice.aside, choice.widths[0])
     found: list[Columns] = []
     for coefficients in _nested(design, truth, choice.precision, choice.widths):
         used = aside[: len(coefficients)]
         told = coefficients.copy()
-        told[shares] = 0.0
+        told[habits] = 0.0
         logits = (told.astype(np.float32) @ used)[:, None]
         found.append(
-            logits if effects is None else logits + (effects @ coefficients[shares]).astype(np.float32)
+            logits if effects is None else logits + (effects @ coefficients[habits]).astype(np.float32)
         )
     return Readings(*found)
 

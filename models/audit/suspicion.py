@@ -3,7 +3,7 @@
 The default, `stacked`, is the stack of `models.audit.stack` with what each annotator is known for (`models.audit.confusion`), and
 with a limit to what given values around a cell may explain away: a misreading that all texts of a group share explains itself.
 `unlimited` is the same without that limit. The plain scores are kept beside them by name: self_confidence, margin,
-confident_learning, and knn where there are embeddings. docs/adr/0009, 0017 and 0023 tell what was tried and what it brought.
+confident_learning, and knn where there are embeddings. docs/adr/0009, 0017, 0023 and 0029 tell what was tried and what it brought.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.audit.confusion import after_annotators
 from models.audit.evidence import Annotations, Evidence
-from models.audit.plain import confident_learning, margin, self_confidence
+from models.audit.plain import confident_learning, margin, pairwise, self_confidence
 from models.audit.ranking import flagged, text_scores
 from models.audit.stack import CROSSING, Design, Stacked, stack
 from models.audit.stack_fits import PRECISIONS
@@ -82,7 +82,7 @@ def score(evidence: Evidence, seed: int = 0, design: Design = "whole", threads: 
     final = found.probabilities
     if evidence.annotations is not None:
         final = after_annotators(final, labels, evidence.annotations, scheme)
-    every["unlimited"] = self_confidence(final, labels, scheme)
+    every["unlimited"] = pairwise(final, labels, scheme)
     every["stacked"] = _limited(every["unlimited"], found, labels, scheme)
     parameters["left"] = {"apart": LEFT_APART, "alone": LEFT_ALONE}
     told: dict[str, Any] = {"kept_as_predicted": found.kept, "features": found.features}
@@ -95,7 +95,7 @@ def _limited(
 ) -> NDArray[np.float32]:
     """Suspicion, raised where the given values around a cell explain away more than they may; what annotators are known for stays."""
     stacked, apart, alone = (
-        logit(self_confidence(each, labels, scheme).astype(np.float64), _LEAST)
+        logit(pairwise(each, labels, scheme).astype(np.float64), _LEAST)
         for each in (found.probabilities, found.apart, found.alone)
     )
     raised = np.maximum.reduce([stacked, apart - LEFT_APART, alone - LEFT_ALONE]) - stacked

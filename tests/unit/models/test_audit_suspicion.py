@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.audit import stack as stack_module
 from models.audit.injection import inject_noise
+from models.audit.plain import pairwise
 from models.audit.ranking import ranking_precision
 from models.audit.suspicion import Evidence, flagged, score, self_confidence
 from models.scheme import MISSING, Option, Question, QuestionKind, Scheme
@@ -48,26 +50,20 @@ def test_scores_have_the_shape_of_cells_and_lie_between_zero_and_one():
     assert flagged(found.scores).any()
 
 
-@pytest.mark.parametrize("cell", [0, 3])
-def test_a_cells_own_given_value_never_speaks_for_itself(cell):
-    """Turning a cell turns its suspicion around: P(given) of the two values adds up to one."""
+def test_a_cells_own_given_value_never_speaks_for_itself():
+    """Turning a cell turns its suspicion around; of several answers each is suspected by the same probabilities."""
     evidence, _ = corpus(rows=300)
-    turned = evidence.labels.copy()
     row = 7
-    if cell == 0:
-        turned[row, 0] = 1 - turned[row, 0]
-    else:
-        turned[row, 3:] = np.roll(turned[row, 3:], 1)
-    before = score(evidence).every["unlimited"][row, cell]
-    after = score(replace(evidence, labels=turned)).every["unlimited"][row, cell]
-    if cell == 0:
-        assert before + after == pytest.approx(1, abs=1e-4)
-    else:
-        twice = np.roll(turned[row, 3:], 1)
-        last = evidence.labels.copy()
-        last[row, 3:] = twice
-        third = score(replace(evidence, labels=last)).every["unlimited"][row, cell]
-        assert before + after + third == pytest.approx(2, abs=1e-4)
+    turned = evidence.labels.copy()
+    turned[row, 0] = 1 - turned[row, 0]
+    found = score(evidence)
+    after = score(replace(evidence, labels=turned))
+    assert found.every["unlimited"][row, 0] + after.every["unlimited"][row, 0] == pytest.approx(1, abs=1e-4)
+    for turns in (1, 2):
+        turned = evidence.labels.copy()
+        turned[row, 3:] = np.roll(turned[row, 3:], turns)
+        after = score(replace(evidence, labels=turned))
+        np.testing.assert_allclose(after.stacked[row, 3:], found.stacked[row, 3:], atol=1e-4)
 
 
 def test_a_misreading_that_a_whole_group_shares_does_not_explain_itself():
@@ -84,6 +80,21 @@ def test_a_misreading_that_a_whole_group_shares_does_not_explain_itself():
     found = score(replace(evidence, labels=labels, probabilities=probabilities)).every
     limited, unlimited = (ranking_precision(wrong, found[name]) for name in ("stacked", "unlimited"))
     assert limited > unlimited + 0.02
+
+
+def test_values_around_a_cell_say_only_what_they_say_beyond_the_habit_of_the_group(monkeypatch):
+    """One group in four hardly gives option a: in the others its neighbours' values are worth what they are worth there."""
+    evidence, wrong = corpus(rows=1200, noise=0.0)
+    labels = evidence.labels.copy()
+    missed = (np.arange(1200) // 20 % 4 == 0) & (labels[:, 0] == 1) & (np.arange(1200) % 7 > 0)
+    labels[missed, 0] = 0
+    wrong = np.zeros_like(wrong)
+    wrong[missed, 0] = True
+    given = replace(evidence, labels=labels)
+    with_habit = score(given).every["unlimited"]
+    monkeypatch.setattr(stack_module, "_habit", lambda evidence, mean: np.zeros_like(mean))
+    without = score(given).every["unlimited"]
+    assert ranking_precision(wrong, with_habit) > ranking_precision(wrong, without) + 0.02
 
 
 def test_what_explains_away_has_a_limit_and_what_accuses_has_none():
@@ -149,3 +160,18 @@ def test_self_confidence_is_one_minus_the_probability_of_the_given_value():
     labels = np.array([[1, 1, MISSING, 0, 1, 0]], dtype=np.int8)
     found = self_confidence(probabilities, labels, SCHEME)[0]
     assert found == pytest.approx([0.1, 0.8, np.nan, 0.4], nan_ok=True)
+
+
+def test_of_several_answers_the_given_one_is_held_against_its_likeliest_rival():
+    probabilities = np.array([[0.9, 0.2, 0.5, 0.3, 0.4, 0.3]] * 3, dtype=np.float32)
+    labels = np.array([[1, 1, 0, *given] for given in np.eye(3, dtype=np.int8)])
+    assert pairwise(probabilities, labels, SCHEME)[:, 3] == pytest.approx([4 / 7, 3 / 7, 4 / 7])
+    np.testing.assert_allclose(
+        pairwise(probabilities, labels, SCHEME)[:, :3],
+        self_confidence(probabilities, labels, SCHEME)[:, :3],
+        rtol=1e-6,
+    )
+    unread = np.full((1, 6), np.nan, dtype=np.float32)
+    assert np.isnan(pairwise(unread, labels[:1], SCHEME)).all()
+    nothing = np.zeros((1, 6), dtype=np.float32)
+    assert pairwise(nothing, labels[:1], SCHEME)[0, 3] == 0.5
