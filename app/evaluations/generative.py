@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Literal
 
+from app.adapters.rules import MADE_TO
 from app.blobs import BlobStore
 from app.db.session import WriteSession
 from app.db.tables import Adapter, Corpus
@@ -34,7 +35,7 @@ def task_of(body: EvaluationBody, adapter: Adapter | None) -> Task:
         return found or "classify"
     if found is not None and found != given:
         raise Conflict(
-            f"This adapter is made to {found}: leave `{given}` out, or name an adapter that is made for it.",
+            f"This adapter is made to {MADE_TO[found]}: leave `{given}` out, or name an adapter that is made for it.",
             field="/adapter",
             slug="wrong-task",
         )
@@ -136,7 +137,7 @@ def _check_other(body: EvaluationBody, adapter: Adapter | None, other: Adapter, 
     """Raise Conflict where the second adapter cannot stand beside what is evaluated."""
     if other.task != task:
         raise Conflict(
-            f"This adapter is made to {other.task}, and the evaluation is of the task {task}: compare with one of the same task.",
+            f"This adapter is made to {MADE_TO[other.task]}, and the evaluation is of the task {task}: compare with one of the same task.",
             field="/compare_with",
             slug="wrong-task",
         )
