@@ -32,8 +32,7 @@ from app.summaries.job_schemas import (
     summary_answer,
 )
 from app.summaries.queries import find_summary_run, list_summaries, list_summary_runs, writer_of
-from app.summaries.rules import check_wishes, decoding_of, recipe_of
-from models.catalog import CATALOG
+from app.summaries.rules import check_embedder, check_wishes, decoding_of, recipe_of
 
 router = APIRouter()
 router.include_router(job_router("summary", "/summary-jobs"))
@@ -65,23 +64,14 @@ def make_summary_job(body: SummaryJobBody, caller: Admin, db: WriteDB, idempoten
     writer = writer_of(db, caller, body, corpus.id)
     params = recipe_of(body, writer)
     if writer is None:
-        params |= {"embedder": _embedder(body)}
+        embedder = body.base_model or "minilm"
+        check_embedder(embedder, "/base_model")
+        params |= {"embedder": embedder}
     else:
         params |= {"decoding": decoding_of(body), "embedder": body.embedder}
         params |= {"adapter": writer.adapter} if writer.adapter else {"base_model": body.base_model}
     job = create_job(db, "summary", corpus.id, params, caller.name)
     return idempotent.store(202, job_document(job).model_dump(mode="json"), accepted_headers(job))
-
-
-def _embedder(body: SummaryJobBody) -> str:
-    name = body.base_model or "minilm"
-    if name not in CATALOG:
-        raise Invalid(
-            f"There is no base model {name!r}; the catalog has {', '.join(CATALOG)}.",
-            field="/base_model",
-            slug="unknown-base-model",
-        )
-    return name
 
 
 @router.get("/summary-runs", summary="List summary runs", responses=problems(404, 422))

@@ -25,9 +25,8 @@ from app.summaries import job_routes
 from app.summaries.extractive import budget_of, summarized
 from app.summaries.following import abstract_events
 from app.summaries.queries import writer_of
-from app.summaries.rules import Writer, check_wishes, decoding_of, failed, recipe_of, written
+from app.summaries.rules import Writer, check_embedder, check_wishes, decoding_of, failed, recipe_of, written
 from app.summaries.schemas import SummarizeAnswer, SummarizeBody
-from models.catalog import CATALOG
 from models.data.control_characters import plain
 
 router = APIRouter(tags=["summaries"])
@@ -61,7 +60,7 @@ async def summarize(
     check_text(body.text, get_settings().max_text_characters, "/text")
     if body.method == "abstractive":
         check_text(plain(body.text), get_settings().max_text_characters, "/text")
-    check_wishes(body)
+    await run_in_threadpool(check_wishes, body)
     if body.method != "abstractive":
         return await _extractive(request, body, workers, response)
     writer = await run_in_threadpool(_writer, caller, body)
@@ -91,12 +90,7 @@ async def _extractive(
                 slug="other-method",
             )
     base = body.base_model or EMBEDDER
-    if base not in CATALOG:
-        raise Invalid(
-            f"There is no base model {base!r}; the catalog has {', '.join(CATALOG)}.",
-            field="/base_model",
-            slug="unknown-base-model",
-        )
+    await run_in_threadpool(check_embedder, base, "/base_model")
     unit, amount = budget_of(body)
     asked = {
         "text": body.text,

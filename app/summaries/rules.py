@@ -1,4 +1,4 @@
-"""Pure rules of summaries: which wishes go together, what a worker is asked for, what is answered."""
+"""Rules of summaries: which wishes go together, what a worker is asked for, what is answered."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import httpx
 
 from app.http.problems import Invalid, Problem
 from app.inference.answers import refusal
+from app.settings import get_settings
 from app.summaries.schemas import SummarizeAnswer
 from app.summaries.wishes import ABSTRACTIVE_ONLY, DECODING, EXTRACTIVE_ONLY, SummaryWishes
+from app.training.base_models import check_base_model
 from models.catalog import CATALOG
 
 BASE_WINDOW = 1024
@@ -58,18 +60,22 @@ def check_wishes(body: SummaryWishes) -> None:
             field="/base_model",
             slug="adapter-or-base",
         )
-    if body.embedder not in CATALOG:
-        raise Invalid(
-            f"There is no base model {body.embedder!r}; the catalog has {', '.join(CATALOG)}.",
-            field="/embedder",
-            slug="unknown-base-model",
-        )
+    check_embedder(body.embedder, "/embedder")
     if body.beams > 1 and body.temperature > 0:
         raise Invalid(
             "Beams are searched, not drawn: leave `temperature` at 0, or `beams` at 1.",
             field="/beams",
             slug="beams-or-temperature",
         )
+
+
+def check_embedder(name: str, field: str) -> None:
+    """Raise Invalid for an encoder that is neither of the catalog, on this machine or not, nor a folder that the operator allows."""
+    if name not in CATALOG:
+        try:
+            check_base_model(name, get_settings())
+        except Invalid as problem:
+            raise Invalid(problem.detail, field=field, slug="unknown-base-model") from None
 
 
 def _given(body: SummaryWishes, name: str) -> bool:

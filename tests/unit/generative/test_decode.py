@@ -40,7 +40,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def writers(folders: dict[str, Path]) -> dict[str, Writer]:
-    return {family: load_writer(folder, family, CPU) for family, folder in folders.items()}
+    return {family: load_writer(folder, family, CPU, torch.float32) for family, folder in folders.items()}
 
 
 def sequence(
