@@ -51,7 +51,7 @@ USER remand
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "app.stack.healthy", "api"]
 CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8100", \
-     "--no-server-header", "--timeout-graceful-shutdown", "10"]
+     "--no-server-header", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "10"]
 
 FROM runtime AS gpu
 COPY --from=packages-gpu /opt/remand /opt/remand

@@ -108,7 +108,7 @@ def python_parts(
         return Program(command, account, environment, folder, stop=((signal.SIGTERM, seconds),))
 
     api = f"uvicorn app.main:create_app --factory --host {addresses.host} --port {addresses.port}"
-    quiet = "--no-server-header --timeout-graceful-shutdown 3"
+    quiet = "--no-server-header --timeout-keep-alive 75 --timeout-graceful-shutdown 3"
     jobs = "celery -A workers.celery_app worker --pool=threads --loglevel=INFO"
     return (
         Part(
