@@ -230,9 +230,7 @@ def _votes_on(scheme: Scheme, number: int, votes: Votes) -> _VotesOn:
     return _VotesOn(answers, chosen, (chosen >= 0) & (number_of > 1)[votes.texts])
 
 
-def _truths(
-    scheme: Scheme, votes: Votes, cells: Sequence[_VotesOn]
-) -> Iterator[list[NDArray[np.int16]]]:  # fmt: skip
+def _truths(scheme: Scheme, votes: Votes, cells: Sequence[_VotesOn]) -> Iterator[list[NDArray[np.int16]]]:
     """Draws of what is true: of each cell the answer of every text, as `_VotesOn.chosen` counts them, -1 where it is not known."""
     columns = [cell.positions[0] for cell in scheme.cells if cell.option is not None]
     sets = Votes(votes.texts, votes.annotators, votes.values[:, columns], votes.text_count, votes.annotator_count)  # fmt: skip

@@ -30,18 +30,6 @@ class Branch:
     pooled: tuple[int, ...]
 
 
-def branch_sums(
-    encoder: Encoder,
-    windows: Sequence[Window],
-    depth: int,
-    branches: Mapping[Name, Branch],
-    readers: Mapping[Name, Sequence[int]],
-    flat: bool | None = None,
-) -> dict[Name, Sums]:
-    """What `begun_sums` begins, once it is there."""
-    return begun_sums(encoder, windows, depth, branches, readers, flat)()
-
-
 def begun_sums(
     encoder: Encoder,
     windows: Sequence[Window],

@@ -7,7 +7,7 @@ imputation: Rubin 1987.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,13 +94,19 @@ def possible_truths(
     if not len(patterns.texts):
         return
     chain = _Chain(patterns, votes.annotator_count, votes.options, rng)
-    for step in range(before + draws * apart):
-        chain.step()
-        if step >= before and (step - before) % apart == 0:
-            told = np.append(chain.chance(), 0.0)[patterns.of]
-            truth = np.zeros((votes.text_count, votes.options), dtype=np.bool_)
-            truth[patterns.shared] = rng.random(told.shape) < told
-            yield truth
+    for _ in settled(chain.step, draws, before, apart):
+        told = np.append(chain.chance(), 0.0)[patterns.of]
+        truth = np.zeros((votes.text_count, votes.options), dtype=np.bool_)
+        truth[patterns.shared] = rng.random(told.shape) < told
+        yield truth
+
+
+def settled(step: Callable[[], None], draws: int, before: int, apart: int) -> Iterator[None]:
+    """Take a sampler's steps, and stop where a draw is due: after `before` steps and one, then after every `apart`."""
+    for number in range(before + draws * apart):
+        step()
+        if number >= before and (number - before) % apart == 0:
+            yield
 
 
 class _Chain:

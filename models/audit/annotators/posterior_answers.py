@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from models.audit.annotators.posterior import APART, BEFORE, DRAWS, OPTION_MEANS, OPTION_SPREADS
+from models.audit.annotators.posterior import APART, BEFORE, DRAWS, OPTION_MEANS, OPTION_SPREADS, settled
 from models.audit.annotators.rates import Rates
 from models.audit.annotators.votes import Answers
 from models.training.logistic import logit, sigmoid
@@ -74,13 +74,11 @@ def possible_answers(
     if not len(patterns.texts):
         return
     chain = _Chain(patterns, answers.annotator_count, answers.answer_count, rng)
-    for step in range(before + draws * apart):
-        chain.step()
-        if step >= before and (step - before) % apart == 0:
-            below = np.cumsum(chain.chance(), axis=1)[patterns.of, :-1]
-            truth = np.full(answers.text_count, -1, dtype=np.int64)
-            truth[patterns.shared] = (rng.random(len(patterns.of))[:, None] > below).sum(axis=1)
-            yield truth
+    for _ in settled(chain.step, draws, before, apart):
+        below = np.cumsum(chain.chance(), axis=1)[patterns.of, :-1]
+        truth = np.full(answers.text_count, -1, dtype=np.int64)
+        truth[patterns.shared] = (rng.random(len(patterns.of))[:, None] > below).sum(axis=1)
+        yield truth
 
 
 class _Chain:
