@@ -21,6 +21,7 @@ from models.encoder.load import load_encoder
 from models.scheme import Option, Question, QuestionKind, Scheme
 from models.training.run import train
 from workers.inference.base_reader import token_windows
+from workers.inference.work import TextFailure
 
 OPTIONS = 7
 ROWS = 80
@@ -74,9 +75,11 @@ def texts_of(data: Path, kind: str, count: int, seed: int) -> list[str]:
 
 def whole_in_one_window(served: Served, texts: Sequence[str]) -> list[str]:
     """Those texts that the peers, which cut at the adapter's `max_tokens`, read to their end."""
-    encoder = served.adapter.encoder
+    windows_of, _ = token_windows(served.adapter.encoder, texts, served.adapter.max_tokens)
     return [
-        text for text in texts if len(token_windows(encoder, [text], served.adapter.max_tokens)[0][0]) == 1
+        text
+        for text, windows in zip(texts, windows_of, strict=True)
+        if not isinstance(windows, TextFailure) and len(windows) == 1
     ]
 
 
