@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
+
 from app.audits.agreement import compared
+from app.audits.annotated import given_by_annotators
 from app.audits.answers import AuditProgress
 from app.audits.cells import ReadCell
 from app.audits.frame import Frame, read_frame
+from app.audits.held import held
 from app.audits.queries import earlier_plans, mark_unread_as_skipped
-from app.audits.readings import load_readings
-from app.audits.result_schemas import AuditResult
+from app.audits.readings import load_readings, shown_texts
+from app.audits.result_schemas import AnnotatorsHeld, AuditResult
 from app.audits.results import decision, of_labels, of_options, of_strata, of_texts, outcome
 from app.audits.settled import cells_of
 from app.audits.settlement import Readings, settle
@@ -46,6 +50,7 @@ def close(
     readings = load_readings(session, sample, frame.text_ids[frame.drawn].tolist())
     before = 0 if sample.plan_id is None else earlier_plans(session, sample.corpus_id, sample.plan_id)
     result = _result(sample, frame, readings, cells_of(session, sample), progress, before)
+    result = result.model_copy(update={"annotators": _annotators(session, sample, frame, readings, progress)})
     sample.state, sample.closed_at = "closed", datetime.now(UTC)
     session.add(
         AuditLook(
@@ -104,3 +109,19 @@ def _result(
         words=[],
     )
     return result.model_copy(update={"words": sentences(result)})
+
+
+def _annotators(
+    session: WriteSession, sample: AuditSample, frame: Frame, readings: Readings, progress: AuditProgress
+) -> AnnotatorsHeld | None:
+    """Annotators and teams beside what blind readings settled."""
+    cells, text_ids = cells_of(session, sample), frame.text_ids[frame.drawn]
+    return held(
+        given_by_annotators(session, sample, text_ids),
+        settle(readings, cells),
+        ~np.isin(text_ids, sorted(shown_texts(session, sample.id))),
+        frame.design,
+        cells,
+        [person.name for person in progress.people],
+        sample.purpose,
+    )

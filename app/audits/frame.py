@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.audit.sample.design import AuditSample
 from models.scheme import Labels
 
 NOT_DRAWN = -1
@@ -47,6 +48,11 @@ class Frame:
     def taken(self) -> NDArray[np.int64]:
         """int64 (strata,): n_h."""
         return np.bincount(self.stratum[self.drawn], minlength=len(self.sizes)).astype(np.int64)
+
+    @property
+    def design(self) -> AuditSample:
+        """The drawn texts with their strata."""
+        return AuditSample(self.drawn, self.stratum, self.sizes, self.taken)
 
 
 def to_arrow(frame: Frame) -> bytes:

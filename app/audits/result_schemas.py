@@ -134,6 +134,31 @@ class StoppingResult(AnswerModel):
     )
 
 
+class AnnotatorHeld(AnswerModel):
+    """One annotator or team beside the settled values of the drawn texts."""
+
+    name: str
+    team: str | None = Field(None, description="Of an annotator: where all of their labels name the same.")
+    texts: int = Field(description="Drawn texts of which a label was judged.")
+    labels: int = Field(description="Labels given on the drawn texts, of the options that were read.")
+    read: int = Field(description="Of these, those with a settled value that was read blind.")
+    differ: int = Field(description="Of these, those that differ from it.")
+    share: float | None = Field(
+        description="Estimated share of their labels that differ, over all texts that could be drawn: weighted by 1/π; null with a `reason`."
+    )
+    low: float | None = Field(description="95 % interval.")
+    high: float | None
+    reason: str | None = Field(description="Why there is no share.")
+
+
+class AnnotatorsHeld(AnswerModel):
+    """Annotators and teams held against what the sample settled, from the sample alone."""
+
+    annotators: list[AnnotatorHeld]
+    teams: list[AnnotatorHeld]
+    notes: list[str] = Field(description="What the numbers are and are not.")
+
+
 class AuditResult(AnswerModel):
     """The result of a closed audit sample."""
 
@@ -155,4 +180,8 @@ class AuditResult(AnswerModel):
     strata: list[AuditStratumResult]
     two_readers: TwoReaders | None
     stopping: StoppingResult | None
+    annotators: AnnotatorsHeld | None = Field(
+        None,
+        description="null where nobody had annotated the drawn texts, and in results of before this was told.",
+    )
     words: list[str] = Field(description="The result in sentences that claim no more than is known.")

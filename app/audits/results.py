@@ -41,8 +41,7 @@ class Outcome:
     @property
     def sample(self) -> AuditSample:
         """The design."""
-        frame = self.frame
-        return AuditSample(frame.drawn, frame.stratum, frame.sizes, frame.taken)
+        return self.frame.design
 
 
 def outcome(frame: Frame, cells: tuple[ReadCell, ...], truth: Labels) -> Outcome:

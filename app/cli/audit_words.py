@@ -88,7 +88,24 @@ def result_words(result: dict[str, Any]) -> list[str]:
         ]
     if any(value["not_certifiable"] for option in result["options"] for value in option["values"]):
         lines.append("* too few were read to certify the share asked for")
-    return lines
+    held = result.get("annotators")  # null where nobody annotated; absent at an older server
+    return lines + ([] if held is None else annotators_words(held))
+
+
+def annotators_words(held: dict[str, Any]) -> list[str]:
+    """Annotators and teams against what was settled, a line each."""
+    rows = [(one["name"] + (f" ({one['team']})" if one["team"] else ""), one) for one in held["annotators"]]
+    rows += [(f"team {one['name']}", one) for one in held["teams"]]
+    wide = max(len(name) for name, _ in rows)
+    return ["", "Annotators against what was settled:", *(_held(name.ljust(wide), one) for name, one in rows), *held["notes"]]  # fmt: skip
+
+
+def _held(name: str, one: dict[str, Any]) -> str:
+    counts = f"{name}  {one['differ']:>5,} of {one['read']:,} labels differ, {one['texts']:,} texts; "
+    if one["share"] is None:
+        return counts + str(one["reason"])
+    share, low, high = (100 * one[name] for name in ("share", "low", "high"))
+    return f"{counts}{share:.1f} % of all their labels ({low:.1f} to {high:.1f})"
 
 
 def _row(name: str, found: dict[str, Any], wide: int) -> str:

@@ -94,6 +94,8 @@ def test_a_sample_from_the_plan_to_the_release(visit: Visits, engine: Engine, pi
     page.get_by_role("button", name="Close and see the result").click()
     expect(page.get_by_role("heading", name="What may be said")).to_be_visible()
     expect(page.locator("svg.chart")).to_be_visible()
+    expect(page.get_by_role("heading", name="Annotators against what was settled")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile(r"^ann"))).to_contain_text("72")
     page.screenshot(path=pictures / "result.png", full_page=True)
     page.get_by_role("button", name="Release into reviews").click()
     expect(page.get_by_text("released")).to_be_visible()

@@ -76,6 +76,8 @@ def test_a_whole_audit_in_the_terminal(remand: Run) -> None:
     closed = remand("ada", "close", "small")
     assert "9 labels were found wrong" in closed.stdout
     assert "all options" in closed.stdout
+    assert "Annotators against what was settled:" in closed.stdout
+    assert "of 9 labels differ, 3 texts; too few" in closed.stdout
     told = json.loads(remand("rita", "result", "small", "--json").stdout)
     assert told["seal"] == sample["seal"]
     released = remand("ada", "release", "small")
