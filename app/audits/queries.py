@@ -15,10 +15,26 @@ from app.http.problems import NotFound
 from app.http.security import Principal, check_scope
 from models.scheme import Scheme
 
+# of several samples at once; two readers who differ in any value are in dispute until an adjudicator has read later than both
 _PROGRESS = text(
-    """SELECT reader, role, count(DISTINCT text_id) AS read,
-        count(DISTINCT text_id) FILTER (WHERE cardinality(shown) > 0) AS not_blind
-    FROM audit_readings WHERE audit_sample_id = :sample GROUP BY reader, role ORDER BY min(id)"""
+    """WITH counted AS (
+        SELECT audit_sample_id, reader, role, count(DISTINCT text_id) AS read, min(id) AS first,
+            count(DISTINCT text_id) FILTER (WHERE cardinality(shown) > 0) AS not_blind
+        FROM audit_readings WHERE audit_sample_id = ANY(:samples) GROUP BY audit_sample_id, reader, role
+    ), newest AS (
+        SELECT DISTINCT ON (audit_sample_id, text_id, reader) audit_sample_id, text_id, id, values FROM audit_readings
+        WHERE audit_sample_id = ANY(:samples) AND role = 'reader' ORDER BY audit_sample_id, text_id, reader, id DESC
+    ), argued AS (
+        SELECT audit_sample_id, text_id, max(id) AS last FROM newest GROUP BY audit_sample_id, text_id
+        HAVING count(*) = 2 AND count(DISTINCT values) = 2
+    ), waiting AS (
+        SELECT audit_sample_id, count(*) AS texts FROM argued g WHERE NOT EXISTS (
+            SELECT FROM audit_readings a WHERE a.audit_sample_id = g.audit_sample_id AND a.text_id = g.text_id AND a.role = 'adjudicator'
+                AND a.id > g.last) GROUP BY audit_sample_id
+    )
+    SELECT s.id, c.reader, c.role, c.read, c.not_blind, coalesce(w.texts, 0) AS disputes
+    FROM unnest(CAST(:samples AS text[])) AS s(id) LEFT JOIN counted c ON c.audit_sample_id = s.id LEFT JOIN waiting w ON w.audit_sample_id = s.id
+    ORDER BY s.id, c.first"""
 )
 _TEXT = """
     SELECT s.text_id, s.text_version_id, s.reading_order, t.external_id, v.content
@@ -96,9 +112,17 @@ def scheme_of(session: AnySession, sample: AuditSample) -> Scheme:
     return Scheme.from_document(document)
 
 
-def people(session: AnySession, sample_id: str) -> Sequence[RowMapping]:
-    """Who has read how many texts: reader, role, read, not_blind, in the order in which they began."""
-    return session.execute(_PROGRESS, {"sample": sample_id}).mappings().all()
+def progress_rows(session: AnySession, sample_ids: Sequence[str]) -> Sequence[RowMapping]:
+    """How far samples are, in one query: id, disputes that wait, and reader, role, read, not_blind of each person in the order in which they began.
+
+    A sample that nobody has read is one row without a reader.
+    """
+    return session.execute(_PROGRESS, {"samples": list(sample_ids)}).mappings().all()
+
+
+def people(session: AnySession, sample_id: str) -> list[RowMapping]:
+    """Who has read how many texts of a sample: reader, role, read, not_blind, in the order in which they began."""
+    return [row for row in progress_rows(session, [sample_id]) if row["reader"] is not None]
 
 
 def next_unread(session: AnySession, sample_id: str, reader: str) -> RowMapping | None:

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import RowMapping
 
-from app.audits.answers import AnswerChoice, AskedCell, AuditProgress, BlindText, ReaderProgress
+from app.audits.answers import AnswerChoice, AskedCell, BlindText
 from app.audits.cells import ReadCell, differs, read_cells
 from app.audits.queries import (
     add_reading,
     next_unread,
     own_reading,
-    people,
     read_pairs,
     sampled_text,
     scheme_of,
@@ -144,29 +143,6 @@ def shown_cells(session: AnySession, sample: AuditSample, text_id: int, reader: 
         for cell in read_cells(scheme_of(session, sample), sample.option_keys)
     }
     return [names[key] for key in sightings.shown_among(session, reader, text_id, list(names))]
-
-
-def progress(session: AnySession, sample: AuditSample) -> AuditProgress:
-    """How far the reading is."""
-    rows = people(session, sample.id)
-    texts = int(sample.design["size"])
-    read = sum(row["read"] for row in rows if row["role"] == "reader")
-    return AuditProgress(
-        texts=texts,
-        unread=texts * sample.readers - read,
-        disputes=_waiting(session, sample) if sample.design["adjudicator"] else 0,
-        people=[
-            ReaderProgress(name=row["reader"], role=row["role"], read=row["read"], not_blind=row["not_blind"])
-            for row in rows
-        ],
-    )
-
-
-def _waiting(session: AnySession, sample: AuditSample) -> int:
-    """Texts that wait for the adjudicator."""
-    cells = read_cells(scheme_of(session, sample), sample.option_keys)
-    pairs = [pair for pair in read_pairs(session, sample.id) if not pair["adjudicated"]]
-    return int(_unequal(pairs, cells).any(axis=1).sum()) if pairs else 0
 
 
 def _argued(pair: RowMapping, cells: Sequence[ReadCell]) -> tuple[ReadCell, ...]:

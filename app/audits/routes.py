@@ -15,12 +15,13 @@ from app.audits.answers import (
     NextText,
     ReadingAnswer,
 )
+from app.audits.progress import progress
 from app.audits.queries import audited_texts, find_audit_sample, list_audit_samples, sampled_text
-from app.audits.reading import blind_text, cells_to_read, next_place, progress, record, role_of
+from app.audits.reading import blind_text, cells_to_read, next_place, record, role_of
 from app.audits.releasing import release
 from app.audits.result_schemas import AuditResult
 from app.audits.schemas import AuditCloseRequest, AuditSampleRequest, ReadingRequest, Role
-from app.audits.views import result_of, sample_answer
+from app.audits.views import result_of, sample_answer, sample_answers
 from app.blobs import BlobStore
 from app.corpora.queries import corpus_for
 from app.db.tables import AuditLog
@@ -88,7 +89,7 @@ def list_(
     found = list_audit_samples(db, corpus_id, before, limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return Page(
-        items=[sample_answer(db, sample) for sample in found[:limit]],
+        items=sample_answers(db, found[:limit]),
         next_cursor=newest_cursor(kind, last.sealed_at, last.id) if last else None,
     )
 

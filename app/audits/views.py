@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from app.audits.answers import AuditSampleAnswer, AuditStratum
+from collections.abc import Sequence
+
+from app.audits.answers import AuditProgress, AuditSampleAnswer, AuditStratum
+from app.audits.progress import progress, progress_of
 from app.audits.queries import look_of
-from app.audits.reading import progress
 from app.audits.result_schemas import AuditResult
 from app.db.session import AnySession
 from app.db.tables import AuditSample
@@ -13,6 +15,16 @@ from app.http.problems import Conflict
 
 def sample_answer(session: AnySession, sample: AuditSample) -> AuditSampleAnswer:
     """Design and progress; never what it finds, nor the stratum of any text."""
+    return _answer(sample, progress(session, sample))
+
+
+def sample_answers(session: AnySession, samples: Sequence[AuditSample]) -> list[AuditSampleAnswer]:
+    """The same of several, whose progress one query tells."""
+    told = progress_of(session, samples)
+    return [_answer(sample, told[sample.id]) for sample in samples]
+
+
+def _answer(sample: AuditSample, told: AuditProgress) -> AuditSampleAnswer:
     design, stopping = sample.design, sample.design["stopping"] or {}
     return AuditSampleAnswer(
         id=sample.id,
@@ -41,7 +53,7 @@ def sample_answer(session: AnySession, sample: AuditSample) -> AuditSampleAnswer
         sealed_at=sample.sealed_at,
         closed_at=sample.closed_at,
         released_at=sample.released_at,
-        progress=progress(session, sample),
+        progress=told,
     )
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from app.audits.progress import progress
 from app.audits.queries import find_audit_sample, sampled_text
-from app.audits.reading import blind_text, cells_to_read, next_place, progress, record, role_of
+from app.audits.reading import blind_text, cells_to_read, next_place, record, role_of
 from app.audits.schemas import ReadingRequest, Role
 from app.http.database import ReadDB, WriteDB
 from app.http.problems import Invalid, NotFound

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app.audits.queries import find_audit_sample, list_audit_samples, scheme_of
 from app.audits.releasing import release
 from app.audits.schemas import AuditSampleRequest, StoppingClaim
-from app.audits.views import result_of, sample_answer
+from app.audits.views import result_of, sample_answer, sample_answers
 from app.blobs import BlobStore
 from app.corpora.codebook import load_codebook
 from app.corpora.queries import corpus_for
@@ -37,7 +37,7 @@ MOST = 100
 def samples(request: Request, corpus: CorpusName, caller: Reader, db: ReadDB) -> HTMLResponse:
     """The audit samples of a corpus."""
     found = corpus_for(db, corpus, caller, "corpus")
-    listed = [sample_answer(db, sample) for sample in list_audit_samples(db, found.id, None, MOST)]
+    listed = sample_answers(db, list_audit_samples(db, found.id, None, MOST))
     return page(request, "audits.html", caller, corpus=queries.corpus_row(db, found.id), samples=listed)
 
 
@@ -118,7 +118,7 @@ def close(
 ) -> Response:
     """The one look."""
     from app.audits import closing
-    from app.audits.reading import progress
+    from app.audits.progress import progress
 
     sample = find_audit_sample(db, audit_sample_id, caller, lock=True)
     blobs = BlobStore(get_settings().blob_root)

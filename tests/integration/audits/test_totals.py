@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from app.audits.settled import closed_samples, settled
 from app.blobs import BlobStore
 from app.corpora.snapshots import current_labels
-from app.db.session import reading
+from app.db.session import get_engine, reading
 from app.http.problems import Conflict
 from app.settings import get_settings
 from models.audit.sample.design import broken_seal
@@ -160,6 +160,30 @@ def test_two_readers_and_an_adjudicator(ada: TestClient, person: Person, engine:
     ada.post(f"{place}/release")
     by = rows(engine, "SELECT reviewer, count(*) FROM reviews GROUP BY reviewer ORDER BY reviewer")
     assert [tuple(row) for row in by] == [("vera", 72 - len(disputes)), ("xen", len(disputes))]
+
+
+def test_one_query_tells_how_far_many_samples_are(ada: TestClient, person: Person) -> None:
+    """Two people who differ leave a dispute until the adjudicator has read after both; other samples are not mixed in."""
+    vera, wim, xen = person("vera"), person("wim"), person("xen")
+    names = [draw(ada, size=3, seed=seed, readers=2, design="random", name=f"no. {seed}")["id"] for seed in (1, 2, 3)]  # fmt: skip
+    read_all(vera, names[0])
+    read_all(wim, names[0], answer=lambda _number, asked: {**asked, "remorse": "uncertain"})
+    read_all(vera, names[1])
+    asked: list[str] = []
+
+    def heard(*given: Any) -> None:
+        asked.append(given[2])
+
+    event.listen(get_engine(), "before_cursor_execute", heard)
+    listed = {sample["id"]: sample["progress"] for sample in ada.get("/audit-samples").json()["items"]}
+    event.remove(get_engine(), "before_cursor_execute", heard)
+    assert len([sql for sql in asked if "audit_readings" in sql]) == 1
+    told = [(listed[name]["unread"], listed[name]["disputes"], [p["name"] for p in listed[name]["people"]]) for name in names]  # fmt: skip
+    assert told == [(0, 3, ["vera", "wim"]), (3, 0, ["vera"]), (6, 0, [])]
+    assert listed == {name: ada.get(f"/audit-samples/{name}").json()["progress"] for name in names}
+    read_all(xen, names[0], most=1)
+    one = ada.get(f"/audit-samples/{names[0]}").json()["progress"]
+    assert (one["disputes"], one["people"][2]) == (2, {"name": "xen", "role": "adjudicator", "read": 1, "not_blind": 0})  # fmt: skip
 
 
 def test_a_fourth_person_finds_no_seat(ada: TestClient, person: Person) -> None:
