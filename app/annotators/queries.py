@@ -25,6 +25,10 @@ _TEAMS = text(
     """SELECT DISTINCT a.team FROM annotations a JOIN texts t ON t.id = a.text_id
     WHERE t.corpus_id = :corpus AND a.team IS NOT NULL ORDER BY a.team"""
 )
+_FILTER_KEYS = text(
+    """SELECT DISTINCT k FROM texts t, jsonb_object_keys(CASE WHEN :grouping THEN t.groups ELSE t.metadata END) k
+    WHERE t.corpus_id = :corpus ORDER BY k"""
+)
 _NAMES = text("SELECT id, name FROM annotators WHERE corpus_id = :corpus ORDER BY name")
 # Reviews are no annotations: they are in another table and never come here.
 _ROWS: LiteralString = """
@@ -72,6 +76,11 @@ def codebook_versions(session: AnySession, corpus_id: str) -> list[dict[str, Any
 def teams(session: AnySession, corpus_id: str) -> list[str]:
     """The teams that annotations name, in the order of names."""
     return list(session.scalars(_TEAMS, {"corpus": corpus_id}))
+
+
+def filter_keys(session: AnySession, corpus_id: str, *, grouping: bool) -> list[str]:
+    """The grouping keys, or the metadata keys, that a corpus's texts have."""
+    return list(session.scalars(_FILTER_KEYS, {"corpus": corpus_id, "grouping": grouping}))
 
 
 def annotator_names(session: AnySession, corpus_id: str) -> dict[int, str]:

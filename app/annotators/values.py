@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from app.annotators.queries import annotations_under, codebook_versions, teams
+from app.annotators.queries import annotations_under, codebook_versions, filter_keys, teams
 from app.corpora.annotations import by_question
 from app.corpora.codebook import load_codebook
 from app.corpora.rules import Counting, counting
@@ -19,6 +19,7 @@ from app.db.session import AnySession
 from app.http.problems import Invalid
 from models.scheme import Scheme
 
+_KINDS = {"metadata": "metadata key", "groups": "grouping key"}
 EVERYTHING: Mapping[str, Mapping[str, str]] = {"metadata": {}, "groups": {}}
 
 
@@ -43,9 +44,18 @@ def values_of(
     period: tuple[datetime | None, datetime | None] = (None, None),
     filters: Mapping[str, Mapping[str, str]] = EVERYTHING,
 ) -> Values:
-    """The values of a codebook version (None: the newest); Invalid for one that no annotation names, and so for a team."""
+    """The values of a codebook version (None: the newest).
+
+    Raises:
+        Invalid: no annotation names the version or the team, no text has a key of the filters, or the period is none.
+    """
     if team is not None:
-        _check_team(teams(db, corpus_id), team)
+        _check_known(teams(db, corpus_id), team, "team", "No annotation names the team")
+    for kind, field in (("metadata", "metadata"), ("groups", "group")):
+        known = filter_keys(db, corpus_id, grouping=kind == "groups") if filters[kind] else []
+        for key in filters[kind]:
+            _check_known(known, key, field, f"No text has the {_KINDS[kind]}")
+    _check_period(*period)
     codebook = load_codebook(db, corpus_id)
     versions = codebook_versions(db, corpus_id)
     chosen = known_version([row["name"] for row in versions], version)
@@ -70,12 +80,14 @@ def known_version(known: list[str], wanted: str | None, field: str = "codebook_v
     return wanted
 
 
-def _check_team(known: list[str], wanted: str) -> None:
-    """Invalid, naming those there are, for a team that no annotation names."""
+def _check_known(known: list[str], wanted: str, field: str, missing: str) -> None:
+    """Invalid, naming those there are, for what nothing has."""
     if wanted not in known:
         there = ", ".join(repr(name) for name in known) or "none"
-        raise Invalid(
-            f"No annotation names the team {wanted[:60]!r}; there are: {there}.",
-            field="team",
-            slug="unknown-team",
-        )
+        raise Invalid(f"{missing} {wanted[:60]!r}; there are: {there}.", field=field, slug=f"unknown-{field}")
+
+
+def _check_period(since: datetime | None, until: datetime | None) -> None:
+    """Invalid for a period without any time in it."""
+    if since is not None and until is not None and since >= until:
+        raise Invalid("`since` is not before `until`: no time lies between them.", field="until")

@@ -6,48 +6,51 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.annotations import (
+    TIMEOUT,
+    AsJson,
+    CodebookVersion,
+    Corpus,
+    Group,
+    Metadata,
+    Since,
+    Team,
+    Until,
+    fetch,
+    tell,
+    values_asked,
+    version_words,
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     app.command("agreement")(agreement)
 
 
-def agreement(
-    corpus: Annotated[str, typer.Argument(help="The corpus's name or id.")],
-    codebook_version: Annotated[
-        str | None, typer.Option(help="Whose values; default: the newest version's.")
-    ] = None,
-    team: Annotated[str | None, typer.Option(help="Only values given by this team.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only values annotated at or after this time (2019-05-01T00:00Z).")] = None,
-    until: Annotated[str | None, typer.Option(help="Only values annotated before this time.")] = None,
+def agreement(  # noqa: PLR0913, PLR0917  # a verb's options
+    corpus: Corpus,
+    codebook_version: CodebookVersion = None,
+    team: Team = None,
+    since: Since = None,
+    until: Until = None,
+    metadata: Metadata = None,
+    group: Group = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Also Cohen's kappa of every pair.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:  # fmt: skip
+    json_: AsJson = False,
+) -> None:
     """Krippendorff's alpha and Fleiss' kappa per option, with 95 % intervals by text."""
-    import json
-    from urllib.parse import quote
+    from app.cli.client import connect
 
-    from app.cli.client import call, connect
-
-    given = {"codebook_version": codebook_version, "team": team, "since": since, "until": until}
-    asked = {name: value for name, value in given.items() if value is not None}
-    with connect(timeout=300) as client:
-        found = call(client, "GET", f"/corpora/{quote(corpus, safe='')}/agreement", params=asked).json()
-    if json_:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-        return
-    for line in words(found, with_pairs=pairs):
-        typer.echo(line)
+    asked = values_asked(codebook_version, team, since, until, metadata, group)
+    with connect(timeout=TIMEOUT) as client:
+        found = fetch(client, corpus, "agreement", asked)
+    tell(found, asked, json_, lambda: words(found, with_pairs=pairs))
 
 
 def words(found: dict[str, Any], *, with_pairs: bool) -> list[str]:
     """The answer in words, line by line."""
-    others = [version["name"] for version in found["codebook_versions"] if version["name"] != found["codebook_version"]]  # fmt: skip
-    lines = [
-        f"{len(found['annotators'])} annotators, codebook version {found['codebook_version'] or '(unnamed)'}"
-        + (f"; there are also {', '.join(others)}" if others else "")
-        + ". Agreement with each other, not with the truth."
-    ]
+    lines = [f"{version_words(found)}. Agreement with each other, not with the truth."]
     for number, members in enumerate(found["groups"], start=1):
         lines.append(f"group {number}: {', '.join(members)}")
     lines += found["not_comparable"]

@@ -6,6 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.annotations import (
+    TIMEOUT,
+    AsJson,
+    CodebookVersion,
+    Corpus,
+    Group,
+    Metadata,
+    Since,
+    Team,
+    Until,
+    fetch,
+    tell,
+    values_asked,
+    version_words,
+)
+
 if TYPE_CHECKING:
     import httpx
 
@@ -15,37 +31,30 @@ def register(app: typer.Typer) -> None:
     app.command("annotators")(annotators)
 
 
-def annotators(
-    corpus: Annotated[str, typer.Argument(help="The corpus's name or id.")],
-    codebook_version: Annotated[
-        str | None, typer.Option(help="Whose values; default: the newest version's.")
-    ] = None,
-    team: Annotated[str | None, typer.Option(help="Only values given by this team.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only values annotated at or after this time (2019-05-01T00:00Z).")] = None,
-    until: Annotated[str | None, typer.Option(help="Only values annotated before this time.")] = None,
+def annotators(  # noqa: PLR0913, PLR0917  # a verb's options
+    corpus: Corpus,
+    codebook_version: CodebookVersion = None,
+    team: Team = None,
+    since: Since = None,
+    until: Until = None,
+    metadata: Metadata = None,
+    group: Group = None,
     detail: Annotated[bool, typer.Option("--detail", help="Also by option and over time.")] = False,
     fit: Annotated[
-        bool, typer.Option("--fit", help="First fit models without each team (a job; its report is shown below).")
+        bool,
+        typer.Option("--fit", help="First fit models without each team (a job; its report is shown below)."),
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:  # fmt: skip
+    json_: AsJson = False,
+) -> None:
     """Share of right votes by the consensus per annotator and team, with 95 % intervals: agreement with the consensus, not truth."""
-    import json
-    from urllib.parse import quote
+    from app.cli.client import connect
 
-    from app.cli.client import call, connect
-
-    given = {"codebook_version": codebook_version, "team": team, "since": since, "until": until}
-    asked = {name: value for name, value in given.items() if value is not None}
-    with connect(timeout=300) as client:
+    asked = values_asked(codebook_version, team, since, until, metadata, group)
+    with connect(timeout=TIMEOUT) as client:
         if fit:
             _fit(client, corpus, codebook_version)
-        found = call(client, "GET", f"/corpora/{quote(corpus, safe='')}/annotators", params=asked).json()
-    if json_:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-        return
-    for line in words(found, detail=detail):
-        typer.echo(line)
+        found = fetch(client, corpus, "annotators", asked)
+    tell(found, asked, json_, lambda: words(found, detail=detail))
 
 
 def _fit(client: httpx.Client, corpus: str, version: str | None) -> None:
@@ -64,10 +73,7 @@ def _fit(client: httpx.Client, corpus: str, version: str | None) -> None:
 def words(found: dict[str, Any], *, detail: bool) -> list[str]:
     """The answer in words, line by line."""
     lines = [
-        (
-            f"{len(found['annotators'])} annotators, codebook version {found['codebook_version'] or '(unnamed)'}. "
-            "Agreement with the consensus, not with the truth."
-        ),
+        f"{version_words(found)}. Agreement with the consensus, not with the truth.",
         f"Consensus: {found['method']}.",
         *found["not_comparable"],
     ]

@@ -59,6 +59,8 @@ def plain_words(kind: str, message: str) -> str:
         return "The body is not valid JSON."
     if kind == "extra_forbidden":
         return "There is no such field."
+    if kind == "timezone_aware":
+        return "The time has no zone: write it as 2019-05-01T00:00Z."
     return message.removeprefix("Value error, ")
 
 

@@ -28,7 +28,7 @@ def agreement_page(
         ]
         for number in range(len(found.groups))
     ]
-    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts)
+    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts, filtered=bool(request.query_params))  # fmt: skip
 
 
 def annotators_page(
@@ -47,7 +47,7 @@ def annotators_page(
         for people in shown
     ]  # fmt: skip
     least = {one.name: _least(one) for one in found.report.teams} if found.report else {}
-    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts)  # fmt: skip
+    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts, filtered=bool(request.query_params))  # fmt: skip
 
 
 def _least(team: JudgedTeamAnswer) -> str:

@@ -75,6 +75,24 @@ def test_filters_leave_too_few_to_compare_and_it_says_why(admin: TestClient, sev
     assert admin.get(path, params={"group": "case=nowhere"}).json()["annotators"] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "field", "said"),
+    [
+        ({"metadata": "yaer=2020"}, "metadata", "No text has the metadata key 'yaer'; there are: 'year'."),
+        ({"group": "judge=1"}, "group", "No text has the grouping key 'judge'; there are: 'case'."),
+        ({"since": "2020-01-01T00:00Z", "until": "2019-01-01T00:00Z"}, "until", "not before"),
+        ({"since": "2019-01-01"}, "since", "write it as 2019-05-01T00:00Z"),
+    ],
+)
+def test_a_filter_that_nothing_can_pass_is_refused_by_name(
+    admin: TestClient, several: Several, asked: dict[str, str], field: str, said: str
+) -> None:
+    for what in ("agreement", "annotators"):
+        refused = admin.get(f"/corpora/{several.corpus_id}/{what}", params=asked)
+        assert (refused.status_code, refused.json()["field"]) == (422, field)
+        assert said in refused.json()["detail"]
+
+
 def test_versions_stay_apart_and_reviews_out(admin: TestClient, engine: Engine, several: Several) -> None:
     path = f"/corpora/{several.corpus_id}/agreement"
     before = admin.get(path).json()

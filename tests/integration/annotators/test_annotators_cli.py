@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,19 @@ def test_fit_follow_show(line: CliRunner, engine: Engine, several: Several, monk
     assert "points" in shown
     assert "2019 Q1" in shown
     assert '"report": {' in said(line, "annotators", several.corpus_id, "--json")
+
+
+def test_both_verbs_take_the_same_filters(line: CliRunner, several: Several) -> None:
+    for verb in ("agreement", "annotators"):
+        assert said(line, verb, several.corpus_id, "--metadata", "year=2020", "--team", "north").startswith("2 annotators")  # fmt: skip
+        assert (
+            said(line, verb, several.corpus_id, "--group", "case=nowhere")
+            == "No annotation passes these filters."
+        )
+        assert json.loads(said(line, verb, several.corpus_id, "--group", "case=nowhere", "--json"))["annotators"] == []  # fmt: skip
+        refused = line.invoke(build(), [verb, several.corpus_id, "--metadata", "yaer=2020"])
+        assert refused.exit_code == 1
+        assert "there are: 'year'" in refused.output
 
 
 def test_the_consensus_is_set_and_the_rest_stays(line: CliRunner, several: Several) -> None:
