@@ -194,5 +194,8 @@ class AuditRelease(AnswerModel):
 
     reviews: int = Field(description="Settled values that became reviews.")
     corrections: int = Field(description="Of these, values that differ from the given label.")
+    filled: int = Field(
+        description="Of these, values of cells that had no label, such as those on which annotators tie."
+    )
     kept: int = Field(description="Cells that a review had decided meanwhile: left as they are.")
     contradicted: int = Field(description="Of these, decided otherwise than the audit settled them.")

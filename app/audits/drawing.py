@@ -114,9 +114,8 @@ def prepare(
     cells = read_cells(labelled.codebook.scheme, option_keys)
     ranking = newest_ranking(session, corpus_id)
     frame = _frame(session, corpus_id, labelled, option_keys, cells, ranking, undecided=plan is not None)
-    stratified = asked.design == "stratified" or (
-        asked.design is None and ranking is not None and plan is None
-    )
+    by_default = asked.design is None and ranking is not None and plan is None
+    stratified = asked.design == "stratified" or asked.bands is not None or by_default
     if stratified and ranking is None:
         raise Invalid(
             "No model has ranked the corpus yet, so there are no scores to make bands of: ask for a random design, or relabel first.",

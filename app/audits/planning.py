@@ -92,6 +92,12 @@ def texts_to_draw(asked: AuditSampleRequest, frame: int, plan: StoppingPlan | No
     size = asked.size
     if size is None and asked.budget is not None:
         size = asked.budget // asked.readers
+        if not size:
+            raise Invalid(
+                f"A text takes {asked.readers} readings: ask for a budget of that many at the least.",
+                field="/budget",
+                slug="sample-too-small",
+            )
     if size is None and plan is not None:
         size = reads_needed(frame, plan) or 1
     if not size or size > frame:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert, text
 
 from app.audits.answers import AuditRelease
-from app.audits.cells import ReadCell, differs
+from app.audits.cells import ReadCell, decided, differs
 from app.audits.queries import scheme_of
 from app.audits.readings import counting_rows, load_readings, seats
 from app.audits.rules import spoken
@@ -41,7 +41,10 @@ class _Decided:
     value: str
     by: str
     """The reader; where two differed, the adjudicator."""
+    had_label: bool
+    """The sample's snapshot had a label for it; where annotators tie there is none."""
     differs: bool
+    """From that label."""
 
 
 def release(session: WriteSession, sample: AuditSample, blobs: BlobStore, actor: str) -> AuditRelease:
@@ -74,12 +77,13 @@ def _reviews(
     """Rows of reviews, one for each settled cell that no review has decided, and how many became what."""
     found = settled(session, sample.id, blobs)
     standing = _standing(session, sample, found)
-    decided = _decided(session, sample, found)
-    free = [one for one in decided if _place(one) not in standing]
-    kept = [(one.value, standing[_place(one)]) for one in decided if _place(one) in standing]
+    cells = _decided(session, sample, found)
+    free = [one for one in cells if _place(one) not in standing]
+    kept = [(one.value, standing[_place(one)]) for one in cells if _place(one) in standing]
     answer = AuditRelease(
         reviews=len(free),
         corrections=sum(one.differs for one in free),
+        filled=sum(not one.had_label for one in free),
         kept=len(kept),
         contradicted=sum(value != other for value, other in kept),
     )
@@ -102,7 +106,8 @@ def _place(one: _Decided) -> tuple[int, str, str | None]:
 def _decided(session: AnySession, sample: AuditSample, found: Settled) -> list[_Decided]:
     cells, people = cells_of(session, sample), seats(session, sample.id)
     argued = disputed(load_readings(session, sample, found.text_ids.tolist()), cells)
-    corrected = differs(found.truth, found.given, cells)
+    had_label = decided(found.given, cells)
+    corrected = had_label & differs(found.truth, found.given, cells)
     rows = []
     for at, values in enumerate(found.truth.tolist()):
         codes = [None if code == MISSING else code for code in values]
@@ -112,11 +117,11 @@ def _decided(session: AnySession, sample: AuditSample, found: Settled) -> list[_
                 by = people.adjudicator if argued[at, place] else people.readers[0]
                 assert by is not None  # a dispute is settled by its adjudicator alone
                 where = (int(found.text_ids[at]), int(found.text_version_ids[at]))
-                rows.append(_Decided(*where, cell, value, by, bool(corrected[at, place])))
+                rows.append(_Decided(*where, cell, value, by, bool(had_label[at, place]), bool(corrected[at, place])))  # fmt: skip
     return rows
 
 
-def _rows(session: AnySession, sample: AuditSample, decided: Sequence[_Decided]) -> list[dict[str, Any]]:
+def _rows(session: AnySession, sample: AuditSample, cells: Sequence[_Decided]) -> list[dict[str, Any]]:
     scheme, codebook = scheme_of(session, sample), load_codebook(session, sample.corpus_id)
     questions = {question.key: question for question in scheme.questions}
     shown = {(row["text_id"], row["reader"]): row["shown"] for row in counting_rows(session, sample.id)}
@@ -138,5 +143,5 @@ def _rows(session: AnySession, sample: AuditSample, decided: Sequence[_Decided])
             "scheme_version": sample.scheme_version,
             "definition_digest": definition_digest(questions[one.cell.question], one.cell.option),
         }
-        for one in decided
+        for one in cells
     ]

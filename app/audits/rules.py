@@ -21,6 +21,8 @@ def check_request(asked: AuditSampleRequest) -> None:
         _refuse("/budget", "Say `size` (texts) or `budget` (readings), not both.", "two-sizes")
     if asked.adjudicator and asked.readers == 1:
         _refuse("/adjudicator", "An adjudicator settles what two readers differ on: ask for two readers.")
+    if asked.bands is not None and (asked.design == "random" or asked.purpose == "stopping"):
+        _refuse("/bands", "`bands` belong to a stratified design, and this sample is simple random: leave them out.", "unused-field")  # fmt: skip
     if asked.purpose == "totals":
         for name in ("stopping", "plan"):
             if getattr(asked, name) is not None:

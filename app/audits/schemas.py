@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from app.corpora.schemas import Key
 from app.http.schemas import RequestModel
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Id = Annotated[str, StringConstraints(max_length=100)]
 Purpose = Literal["totals", "stopping"]
 Role = Literal["reader", "adjudicator"]
@@ -92,6 +92,13 @@ class AuditSampleRequest(RequestModel):
         None, description="The next look of this stopping plan (aud_…, any of its samples): instead of `stopping`."
     )  # fmt: skip
 
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str | None) -> str | None:
+        if name is not None and not (name == name.strip() and name.isprintable()):
+            raise ValueError("A name is one line without blanks at its ends.")
+        return name
+
 
 class ReadingRequest(RequestModel):
     """A blind reading of one text."""
@@ -111,6 +118,12 @@ class ReadingRequest(RequestModel):
     role: Role | None = Field(
         None, description="Default: reader while there is a reader's seat for you, else adjudicator."
     )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ReadingRequest:
+        if self.skip and self.values:
+            raise ValueError("`skip` skips the whole text, so there are no `values`: leave one of them out.")
+        return self
 
 
 class AuditCloseRequest(RequestModel):

@@ -21,6 +21,8 @@ def sentences(result: AuditResult) -> list[str]:
 def share(value: float) -> str:
     """A share in percent, with as many digits as it needs."""
     percent = 100 * value
+    if 99.5 <= percent < 100:
+        return "over 99 %"
     return f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
 
 

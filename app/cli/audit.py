@@ -22,11 +22,27 @@ Design = Annotated[
 Options = Annotated[list[str] | None, typer.Option("--option", help="Only this option; may be repeated.")]
 ReaderCount = Annotated[int, typer.Option(min=1, max=2, help="People who each read every text.")]
 AtMost = Annotated[
-    int | None, typer.Option(help="A stopping sample: stop when at most so many wrong texts are left.")
+    int | None, typer.Option(min=0, help="A stopping sample: stop when at most so many wrong texts are left.")
 ]
 Looks = Annotated[int, typer.Option(min=1, max=5, help="Looks declared for the stopping plan.")]
-Alpha = Annotated[float, typer.Option(help="Chance of stopping falsely over all looks.")]
+Alpha = Annotated[
+    float, typer.Option(min=0, max=0.2, help="Chance of stopping falsely over all looks, above 0.")
+]
 Plan = Annotated[str | None, typer.Option(help="The next look of this stopping plan (aud_…).")]
+Certify = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of an option's labels of which one would like to say that at most so many are wrong; default .05."
+    ),
+]
+Bands = Annotated[int | None, typer.Option(help="Score bands of a stratified sample, at the most; default 8.")]  # fmt: skip
+Adjudicator = Annotated[
+    bool | None,
+    typer.Option(
+        help="Whether a third person settles what two readers differ on; default: with two readers."
+    ),
+]
+ONE_LOOK, ALPHA = 1, 0.05
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -50,16 +66,20 @@ def plan(  # noqa: PLR0913, PLR0917  # a verb's options
     design: Design = None,
     option: Options = None,
     readers: ReaderCount = 1,
+    adjudicator: Adjudicator = None,
+    bands: Bands = None,
+    certify: Certify = None,
     at_most: AtMost = None,
-    looks: Looks = 1,
-    alpha: Alpha = 0.05,
+    looks: Looks = ONE_LOOK,
+    alpha: Alpha = ALPHA,
     plan: Plan = None,  # the option's name
     as_json: AsJson = False,
 ) -> None:
     """Tell what a sample would cost and could say, without drawing it."""
     from app.cli.audit_words import plan_words
 
-    body = _body(corpus, n, budget, design, option, readers, _stopping(at_most, looks, alpha, plan))
+    further = {"adjudicator": adjudicator, "bands": bands, "certify": certify}
+    body = _body(corpus, n, budget, design, option, readers, further | _stopping(at_most, looks, alpha, plan))
     found = _post(body, dry_run=True)
     _tell(found, as_json, plan_words)
 
@@ -71,9 +91,12 @@ def draw(  # noqa: PLR0913, PLR0917  # a verb's options
     design: Design = None,
     option: Options = None,
     readers: ReaderCount = 1,
+    adjudicator: Adjudicator = None,
+    bands: Bands = None,
+    certify: Certify = None,
     at_most: AtMost = None,
-    looks: Looks = 1,
-    alpha: Alpha = 0.05,
+    looks: Looks = ONE_LOOK,
+    alpha: Alpha = ALPHA,
     plan: Plan = None,
     name: Annotated[str | None, typer.Option(help="Default: audit 1, audit 2 …")] = None,
     seed: Annotated[int | None, typer.Option(help="Default: drawn by the server.")] = None,
@@ -82,7 +105,8 @@ def draw(  # noqa: PLR0913, PLR0917  # a verb's options
     """Draw and seal a sample."""
     from app.cli.audit_words import status_words
 
-    body = _body(corpus, n, budget, design, option, readers, _stopping(at_most, looks, alpha, plan))
+    further = {"adjudicator": adjudicator, "bands": bands, "certify": certify}
+    body = _body(corpus, n, budget, design, option, readers, further | _stopping(at_most, looks, alpha, plan))
     body |= {key: value for key, value in {"name": name, "seed": seed}.items() if value is not None}
     _tell(_post(body, dry_run=False), as_json, status_words)
 
@@ -152,19 +176,19 @@ def release(sample: Sample) -> None:
     with connect(timeout=300) as client:
         found = call(client, "POST", f"/audit-samples/{_find(client, sample)['id']}/release").json()
     typer.echo(
-        f"{found['reviews']:,} settled values are reviews now, {found['corrections']:,} of them corrections; {found['kept']:,} cells had been "
+        f"{found['reviews']:,} settled values are reviews now, {found['corrections']:,} of them corrections and {found['filled']:,} of cells that had no label; {found['kept']:,} cells had been "
         f"decided meanwhile and were left as they are ({found['contradicted']:,} of them otherwise than the audit says)."
     )
 
 
 def stop_cost(
-    at_most: Annotated[int, typer.Option(help="Wrong texts that may be left.")],
+    at_most: Annotated[int, typer.Option(min=0, help="Wrong texts that may be left.")],
     remainder: Annotated[
-        int | None, typer.Option(help="Texts left; needs no server. Or name a --corpus.")
+        int | None, typer.Option(min=1, help="Texts left; needs no server. Or name a --corpus.")
     ] = None,
     corpus: Annotated[str | None, typer.Option(help="Take the texts left from this corpus.")] = None,
-    looks: Looks = 1,
-    alpha: Alpha = 0.05,
+    looks: Looks = ONE_LOOK,
+    alpha: Alpha = ALPHA,
     as_json: AsJson = False,
 ) -> None:
     """What it costs to certify that at most so many wrong texts are left."""
@@ -194,11 +218,18 @@ def _local_cost(remainder: int, at_most: int, looks: int, alpha: float) -> dict[
 
 
 def _stopping(at_most: int | None, looks: int, alpha: float, plan: str | None) -> dict[str, Any]:
+    """What a stopping plan declares; options that would be ignored end the command."""
+    from app.cli.client import fail
+
     if plan is not None:
+        if at_most is not None or (looks, alpha) != (ONE_LOOK, ALPHA):
+            fail("The plan's first look has declared --at-most, --looks and --alpha: leave them out.", 2)
         return {"purpose": "stopping", "plan": plan}
     if at_most is not None:
         declared = {"at_most": at_most, "looks": looks, "alpha": alpha}
         return {"purpose": "stopping", "stopping": declared}
+    if (looks, alpha) != (ONE_LOOK, ALPHA):
+        fail("--looks and --alpha belong to a stopping plan: say --at-most, too.", 2)
     return {}
 
 
@@ -209,11 +240,11 @@ def _body(
     design: str | None,
     options: list[str] | None,
     readers: int,
-    stopping: dict[str, Any],
+    further: dict[str, Any],
 ) -> dict[str, Any]:
     given = {
         "corpus": corpus, "size": size, "budget": budget, "design": design, "options": options, "readers": readers,
-    } | stopping  # fmt: skip
+    } | further  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}
 
 

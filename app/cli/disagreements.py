@@ -50,7 +50,7 @@ def disagreements(
         for item in items:
             typer.echo(json.dumps(item, ensure_ascii=False))
     elif items:
-        print_table(items, order_by)
+        print_items(items, order_by)
     else:
         typer.echo(
             f"No disagreement of {corpus} is {state}."
@@ -71,44 +71,29 @@ def _items(client: httpx.Client, query: dict[str, Any], top: int) -> Iterator[di
             return
 
 
-def print_table(items: list[dict[str, Any]], order_by: str | None) -> None:
-    """The listing; `order_by`: a score that has a column of its own."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def print_items(items: list[dict[str, Any]], order_by: str | None) -> None:
+    """The listing; error probabilities once there are any; `order_by`: a score that has a column of its own."""
+    from app.cli.tables import print_table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, right in (
-        ("#", True),
-        ("id", False),
-        ("text", False),
-        ("label", False),
-        ("people", False),
-        ("model", False),
-    ):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    table.add_column("p people", justify="right")
-    table.add_column("suspicion", justify="right")
-    if order_by is not None:
-        table.add_column(order_by, justify="right")
-    table.add_column("state")
-    for item in items:
-        cells = (
+    calibrated = any(item.get("error_probability") is not None for item in items)
+    headings = ["#", "id", "text", "label", "people", "model", "p people", "suspicion", *(["p wrong"] if calibrated else []), *([order_by] if order_by else []), "state"]  # fmt: skip
+    rows = [
+        [
+            str(item["position"]),
+            item["id"],
             item["external_id"],
             item["option"] or item["question"],
             item["human_value"] or "·",
             item["model_value"] or "·",
-        )
-        table.add_row(
-            str(item["position"]),
-            item["id"],
-            *(escape(cell) for cell in cells),
             _share(item["probability"]),
             _share(item["suspicion"]),
-            *([] if order_by is None else [_share((item["scores"] or {}).get(order_by))]),
+            *([_share(item["error_probability"])] if calibrated else []),
+            *([_share((item["scores"] or {}).get(order_by))] if order_by else []),
             item["state"],
-        )
-    Console(soft_wrap=False).print(table)
+        ]
+        for item in items
+    ]
+    print_table(headings, rows, copied=1)
 
 
 def _share(value: float | None) -> str:

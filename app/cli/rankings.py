@@ -39,6 +39,8 @@ def rankings(
             f"{item['flagged_cells']:,} flagged{decoys} of {item['audited_cells']:,}, "
             f"{'calibrated' if item['calibrated'] else 'not calibrated'}"
         )
+    if not items and not as_json:
+        typer.echo(f"{corpus} has no ranking yet: remand relabel --corpus {corpus}")
 
 
 def refit(
@@ -99,7 +101,8 @@ def budget(
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         return
-    for point in found["points"][::5]:
+    points = found["points"]
+    for point in [*points[:-1][::5], *points[-1:]]:
         typer.echo(
             f"review {point['reviewed']:>9,}, find about {point['found']:>9,.0f} (95 %: {point['low']:,.0f} to {point['high']:,.0f})"
         )

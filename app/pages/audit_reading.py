@@ -88,9 +88,10 @@ def say(
     note = fields.get("note", "").replace("\r\n", "\n").strip()
     if len(note) > MOST_NOTE:
         raise Invalid(f"A note has at most {MOST_NOTE:,} characters.", field="note")
+    skip = fields.get("action") == "skip"
     said = ReadingRequest.model_construct(
-        values={key: None if value == SKIPPED else value for key, value in values.items()},
-        skip=fields.get("action") == "skip",
+        values={} if skip else {key: None if value == SKIPPED else value for key, value in values.items()},
+        skip=skip,
         note=note,
         role=role,
     )

@@ -162,6 +162,11 @@ def _form_page(
 def _request(corpus_id: str, fields: dict[str, Any]) -> AuditSampleRequest:
     """The form as the API takes it."""
     stopping, plan = None, fields["plan"] or None
+    if fields["purpose"] != "stopping" and fields["at_most"].strip():
+        raise Invalid(
+            "“At most left” belongs to “May we stop reviewing?”: choose that, or leave it empty.",
+            field="/at_most",
+        )
     if fields["purpose"] == "stopping" and plan is None:
         stopping = StoppingClaim(
             at_most=_number(fields, "at_most", 0, 10_000_000), looks=_number(fields, "looks", 1, 5)

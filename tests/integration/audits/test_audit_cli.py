@@ -98,6 +98,29 @@ def test_what_stopping_costs_with_and_without_a_server(remand: Run, monkeypatch:
     assert "claim fewer than 60" in empty.output
 
 
+def test_options_that_would_be_ignored_are_refused(remand: Run) -> None:
+    plan = ("plan", "--corpus", "letters", "--n", "20")
+    for more, said in (
+        (("--looks", "2"), "say --at-most, too"),
+        (("--plan", "aud_x", "--at-most", "3"), "leave them out"),
+        (("--plan", "aud_x", "--alpha", ".01"), "leave them out"),
+    ):
+        refused = remand("ada", *plan, *more)
+        assert refused.exit_code == 2
+        assert said in refused.output
+    assert (
+        "`bands` belong to a stratified design"
+        in remand("ada", *plan, "--design", "random", "--bands", "3").output
+    )
+    told = json.loads(
+        remand("ada", *plan, "--bands", "3", "--certify", ".4", "--readers", "2", "--json").stdout
+    )
+    assert len(told["strata"]) <= 3
+    assert not any(found["not_certifiable"] for found in told["certifiable"] if found["read"] > 5)
+    drawn = ("draw", "--corpus", "letters", "--n", "3", "--readers", "2", "--no-adjudicator", "--json")
+    assert json.loads(remand("ada", *drawn).stdout)["adjudicator"] is False
+
+
 def test_long_names_of_options_stay_apart() -> None:
     estimate = {
         "labels": 40, "read": 20, "found": 1, "total": 2.0, "low": 1.0, "high": 4.0,

@@ -93,7 +93,7 @@ def test_one_reader_from_the_draw_to_the_reviews(
     assert vera.get(f"{place}/texts/next").status_code == 409
     assert current(built) == before  # closing changes no label
     released = ada.post(f"{place}/release").json()
-    assert released == {"reviews": 90, "corrections": wrong, "kept": 0, "contradicted": 0}
+    assert released == {"reviews": 90, "corrections": wrong, "filled": 0, "kept": 0, "contradicted": 0}
     after = current(built)
     assert {n: after[n] for n in drawn} == {n: truth_of(n) for n in drawn}
     assert {n: after[n] for n in after if n not in drawn} == {n: given_of(n) for n in after if n not in drawn}
@@ -285,7 +285,7 @@ def test_what_reviews_decided_meanwhile_is_left_alone(ada: TestClient, person: P
     assert decided.status_code in {200, 201}, decided.text
     close(ada, sample["id"])
     released = ada.post(f"/audit-samples/{sample['id']}/release").json()
-    assert released == {"reviews": 59, "corrections": 5, "kept": 1, "contradicted": 1}
+    assert released == {"reviews": 59, "corrections": 5, "filled": 0, "kept": 1, "contradicted": 1}
     assert current(built)[0]["remorse"] == given_of(0)["remorse"]
 
 

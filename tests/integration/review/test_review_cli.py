@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.disagreements import print_table
+from app.cli.disagreements import print_items
 from app.cli.main import build
 from tests.integration.review_corpus import Built
 from tests.served import served_app
@@ -39,7 +39,7 @@ def test_the_top_disagreements_as_a_table(served: CliRunner) -> None:
 def test_another_order_shows_its_score_beside_the_suspicion(capsys: pytest.CaptureFixture[str]) -> None:
     item = {"position": 3, "id": "dis_3", "external_id": "letter-3", "option": "youth", "question": "labels", "human_value": "no",
             "model_value": "yes", "probability": 0.4, "suspicion": 0.61, "state": "open", "scores": {"stacked": 0.61, "knn": 0.72}}  # fmt: skip
-    print_table([item, item | {"scores": None}], "knn")
+    print_items([item, item | {"scores": None}], "knn")
     head, first, hidden = capsys.readouterr().out.splitlines()
     assert "knn" in head.split()
     assert "0.720" in first.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from app.audits.agreement import compared
 from app.audits.cells import read_cells
@@ -11,7 +12,7 @@ from app.audits.frame import NOT_DRAWN, Frame
 from app.audits.planning import bands_of, certifiable, intervals, look_warning, planned_cost, texts_to_draw
 from app.audits.results import budget_words, decision, of_labels, of_options, of_texts, outcome
 from app.audits.rules import check_request, chosen_options, coded, spoken
-from app.audits.schemas import AuditSampleRequest
+from app.audits.schemas import AuditSampleRequest, ReadingRequest
 from app.audits.settlement import Readings, settle
 from app.audits.words import share
 from app.http.problems import Invalid
@@ -191,10 +192,27 @@ def test_fields_that_do_not_go_together() -> None:
     with pytest.raises(Invalid) as refused:
         check_request(request(**both))
     assert refused.value.field == "/stopping"
+    for bands in ({"design": "random"}, {"purpose": "stopping", "stopping": {"at_most": 1}}):
+        with pytest.raises(Invalid) as refused:
+            check_request(request(bands=4, size=20, **bands))
+        assert refused.value.field == "/bands"
+
+
+@pytest.mark.parametrize("name", [" before", "before ", "two\nlines", "tab\tbed"])
+def test_a_name_is_one_line(name: str) -> None:
+    assert request(name="before the paper, 2").name == "before the paper, 2"
+    with pytest.raises(ValidationError, match="one line without blanks at its ends"):
+        request(name=name)
+
+
+def test_a_skipped_text_has_no_values() -> None:
+    assert ReadingRequest.model_validate({"skip": True}).values == {}
+    with pytest.raises(ValidationError, match="leave one of them out"):
+        ReadingRequest.model_validate({"skip": True, "values": {"bail": "yes"}})
 
 
 def test_shares_have_as_many_digits_as_they_need() -> None:
-    assert [share(value) for value in (0.25, 0.034, 0.0046, 0.0)] == ["25 %", "3.4 %", "0.46 %", "0 %"]
+    assert [share(value) for value in (1.0, 0.9996, 0.25, 0.034, 0.0046, 0.0)] == ["100 %", "over 99 %", "25 %", "3.4 %", "0.46 %", "0 %"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("most", "last"), [(0.0, 0.001), (0.004, 0.004), (0.021, 0.025), (0.3, 0.3), (1.0, 1.0)])  # fmt: skip
