@@ -133,3 +133,50 @@ def test_one_can_go_back_and_skip(visit: Visits, built: Built, engine: Engine) -
         rows = session.scalars(text("SELECT values FROM audit_readings ORDER BY id")).all()
     assert rows == [[1, 0, None, None, None], [1, 0, 0, 1, 0], [None] * 5]
     assert vera.complaints == []
+
+
+def test_on_a_phone_one_thing_is_asked_at_a_time(visit: Visits, built: Built, engine: Engine, pictures: Path) -> None:  # fmt: skip
+    """The text keeps most of the screen; answers are told together at the end, and one that is touched is asked again."""
+    ada = visit("ada")
+    ada.go(f"/audits/new?corpus={built.corpus_id}")
+    ada.page.get_by_label("Texts", exact=True).fill("2")
+    ada.page.get_by_role("button", name="What would it say?").click()
+    ada.page.get_by_role("button", name="Draw and seal it").click()
+    place = ada.page.url.removeprefix(ada.address)
+    vera = visit("vera", **PHONE)
+    page: Page = vera.go(f"{place}/read")
+    shown = page.locator("fieldset:visible")
+
+    def answer(name: str) -> None:
+        shown.locator("label", has_text=re.compile(rf"^\s*{name}\b")).tap()
+
+    expect(shown).to_have_count(1)
+    expect(page.get_by_text("1 of 3")).to_be_visible()
+    expect(page.get_by_role("button", name="Record and go on")).to_be_hidden()
+    panel = page.locator("form.decide").bounding_box()
+    assert panel is not None
+    assert panel["height"] < 0.36 * 844
+    assert panel["y"] + panel["height"] <= 844
+    page.screenshot(path=pictures / "one.png")
+    for said in ("Yes", "No"):
+        answer(said)
+    page.get_by_text("What the answers mean").tap()
+    expect(page.get_by_text("The plea was denied.")).to_be_visible()
+    page.get_by_role("button", name="‹ Back").tap()
+    expect(page.get_by_text("2 of 3")).to_be_visible()
+    answer("Uncertain")
+    answer("Denied")
+    expect(shown).to_have_count(3)
+    expect(page.locator("fieldset label:visible")).to_have_text([re.compile(said) for said in ("Yes", "Uncertain", "Denied")])  # fmt: skip
+    page.screenshot(path=pictures / "told.png")
+    shown.nth(0).tap()
+    expect(shown).to_have_count(1)
+    answer("No")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Record and go on").tap()
+    page.get_by_role("button", name="Skip the whole text").tap()
+    expect(page.get_by_text("You have read every text of this sample.")).to_be_visible()
+    with reading(engine) as session:
+        rows = session.scalars(text("SELECT values FROM audit_readings ORDER BY id")).all()
+    assert rows == [[0, 2, 0, 1, 0], [None] * 5]
+    assert vera.complaints == []

@@ -39,15 +39,22 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("form").forEach((form) => delete form.dataset.sent);
 });
 
-// Forms that ask several things: a key answers the first one that is open and goes on to the next.
+// Forms that ask several things: a key answers the first one that is open and goes on to the next. On a narrow screen they are asked
+// one by one, and told together at the end, where each can be touched to say it anew.
 const answering = document.querySelector("form[data-answers]");
 if (answering) {
   const asked = [...answering.querySelectorAll("fieldset")];
+  const narrow = window.matchMedia("(max-width: 56rem)");
+  const place = answering.querySelector("[data-place]");
+  const back = answering.querySelector("[data-back]");
+  let again = null; // one that was answered before and is looked at once more
   const open = () => asked.find((set) => !set.querySelector("input:checked"));
   const mark = () => {
-    const now = open();
+    const now = again || open();
     asked.forEach((set) => set.toggleAttribute("data-current", set === now));
-    if (now) now.scrollIntoView({ block: "nearest" });
+    place.textContent = now ? `${asked.indexOf(now) + 1} of ${asked.length}` : "Touch one to change it";
+    back.disabled = now === asked[0];
+    if (now && !narrow.matches) now.scrollIntoView({ block: "nearest" });
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
@@ -55,18 +62,37 @@ if (answering) {
     if (event.key === "Backspace") {
       const answered = asked.filter((set) => set.querySelector("input:checked"));
       if (answered.length) answered[answered.length - 1].querySelector("input:checked").checked = false;
+      again = null;
       mark();
       return;
     }
     const focused = event.target.closest("fieldset");
-    const place = focused && asked.includes(focused) ? focused : open();
-    const choice = place && place.querySelector(`[data-answer="${CSS.escape(event.key.toLowerCase())}"]`);
+    const current = focused && asked.includes(focused) ? focused : again || open();
+    const choice = current && current.querySelector(`[data-answer="${CSS.escape(event.key.toLowerCase())}"]`);
     if (!choice) return;
     event.preventDefault();
     choice.checked = true;
+    again = null;
     if (document.activeElement !== document.body) document.activeElement.blur();
     mark();
   });
   answering.addEventListener("change", mark);
+  answering.addEventListener("click", (event) => {
+    if (!narrow.matches) return;
+    const set = event.target.closest("fieldset");
+    if (event.target === back) {
+      const now = asked.findIndex((found) => found.hasAttribute("data-current"));
+      again = asked[(now < 0 ? asked.length : now) - 1];
+    } else if (set && !answering.querySelector("fieldset[data-current]")) {
+      event.preventDefault(); // the answers are told together: nothing is said anew yet
+      again = set;
+    } else if (event.target.matches("input[type=radio]")) {
+      again = null;
+    } else {
+      return;
+    }
+    mark();
+  });
+  answering.classList.add("stepped");
   mark();
 }
