@@ -65,7 +65,7 @@ def agreement(
     values = _values(db, corpus.id, asked)
     document = agreement_document(values.scheme, values.given, annotator_names(db, corpus.id))
     found = AgreementAnswer.model_validate({"corpus_id": corpus.id, **values.about, **document})
-    return agreement_page(request, caller, corpus, found) if wants_page(accept) else found
+    return agreement_page(request, caller, corpus, found, values.scheme) if wants_page(accept) else found
 
 
 @router.get(
@@ -99,7 +99,7 @@ def annotators(
             "report": newest_report(db, corpus.id, values.about["codebook_version"]),
         }
     )
-    return annotators_page(request, caller, corpus, found) if wants_page(accept) else found
+    return annotators_page(request, caller, corpus, found, values.scheme) if wants_page(accept) else found
 
 
 def _values(db: AnySession, corpus_id: str, asked: ValuesQuery) -> Values:

@@ -9,17 +9,20 @@ from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer, JudgedTeam
 from app.db.tables import Corpus
 from app.http.security import Principal
 from app.pages import charts
+from app.pages.deciding import names_of
 from app.pages.render import page
+from models.scheme import Scheme
 
 
 def agreement_page(
-    request: Request, caller: Principal, corpus: Corpus, found: AgreementAnswer
+    request: Request, caller: Principal, corpus: Corpus, found: AgreementAnswer, scheme: Scheme
 ) -> HTMLResponse:
     """Coefficients of every group with their intervals, and the shared texts of every pair."""
+    names = names_of(scheme)
     rows = [
         [
             {
-                "key": cell.option or cell.question,
+                "key": names[cell.option or cell.question],
                 "value": (told := cell.groups[number]).alpha.value,
                 "interval": None if told.alpha.low is None else [told.alpha.low, told.alpha.high],
                 "mark": told.fleiss.value,
@@ -28,13 +31,14 @@ def agreement_page(
         ]
         for number in range(len(found.groups))
     ]
-    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts, filtered=bool(request.query_params))  # fmt: skip
+    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts, names=names, filtered=bool(request.query_params))  # fmt: skip
 
 
 def annotators_page(
-    request: Request, caller: Principal, corpus: Corpus, found: AnnotatorsAnswer
+    request: Request, caller: Principal, corpus: Corpus, found: AnnotatorsAnswer, scheme: Scheme
 ) -> HTMLResponse:
     """Shares of right votes by the consensus of every annotator and team, by option and over time."""
+    names = names_of(scheme)
     shown = [
         [one for one in found.annotators if one.group == number and one.quality is not None]
         for number in range(len(found.groups))
@@ -46,11 +50,11 @@ def annotators_page(
         ]
         for people in shown
     ]  # fmt: skip
-    least = {one.name: _least(one) for one in found.report.teams} if found.report else {}
-    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts, filtered=bool(request.query_params))  # fmt: skip
+    least = {one.name: _least(one, names) for one in found.report.teams} if found.report else {}
+    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts, names=names, filtered=bool(request.query_params))  # fmt: skip
 
 
-def _least(team: JudgedTeamAnswer) -> str:
+def _least(team: JudgedTeamAnswer, names: dict[str, str]) -> str:
     """The option on which the model agrees with a team least, beside the others, where that is beyond chance."""
     apart = [
         (one.agreement.difference, one.option)
@@ -60,4 +64,4 @@ def _least(team: JudgedTeamAnswer) -> str:
     if not apart:
         return ""
     difference, option = min(apart)
-    return f"{option} ({100 * difference:+.1f})"  # fmt: skip
+    return f"{names.get(option, option)} ({100 * difference:+.1f})"  # fmt: skip

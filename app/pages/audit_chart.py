@@ -22,7 +22,8 @@ def totals_chart(result: AuditResult, names: Mapping[str, str]) -> Markup:
         if option.estimate is not None
     ]
     label = "Estimated share of wrong labels with 95 % intervals; the marks are the naive shares"
-    return interval_chart(rows, label, share_ticks(max(estimate.share_high for estimate in _all(result))))
+    ticks = share_ticks(max(estimate.share_high for estimate in _all(result)))
+    return interval_chart(rows, label, ticks, in_percent=True)
 
 
 def share_ticks(most: float) -> list[float]:

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 320, 230
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 20, 34
-_LONG, _NAMES, _ROW, _ROW_TOP = 640, 170, 22, 22
+_LONG, _NAMES, _ROW, _ROW_TOP = 680, 200, 22, 22
 """Of the chart of intervals: width, room for names, height of a row, where the rows begin."""
 SERIES = ("a", "b", "c", "d", "e", "f")
 """Classes of the lines, in order."""
@@ -151,13 +151,17 @@ def area_chart(
     ends = [(place / right, low / top) for place, low, _, _ in points]
     ends += [(place / right, high / top) for place, _, _, high in reversed(points)]
     band = " ".join(f"{_x(a):.1f},{_y(u):.1f}" for a, u in ends)
-    ticks = [[(step / 4, f"{most * step / 4:,.0f}") for step in range(5)] for most in (right, top)]
+    ticks = [[(at / most, f"{at:,g}") for at in _round_steps(most)] for most in (right, top)]
     line = _line([(place / right, value / top) for place, _, value, _ in points], "a", up)
     return _framed([*_axes(across, up, *ticks), f'<polygon class="band" points="{band}"/>', line], label)
 
 
 def interval_chart(
-    rows: Sequence[Mapping[str, Any]], label: str, ticks: Sequence[float] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    label: str,
+    ticks: Sequence[float] | None = None,
+    *,
+    in_percent: bool = False,
 ) -> Markup:
     """A line per row from the low to the high end of its interval, a dot at the value and a mark at what it is compared with.
 
@@ -165,6 +169,7 @@ def interval_chart(
         rows: {key, value, interval or None, mark or None}; from 0 to 1, or differences.
         label: what a screen reader says.
         ticks: rising values of the axis, its ends among them; None: round ones, 0 to 1 for shares.
+        in_percent: how shares are written.
     """
     found = [row for row in rows if row.get("value") is not None]
     ticks = _round_ticks(found) if ticks is None else ticks
@@ -174,9 +179,9 @@ def interval_chart(
     def x(value: float) -> float:
         return _NAMES + (value - low) / (high - low) * (_LONG - _NAMES - 60)
 
-    parts = [part for tick in ticks for part in _tick(tick, x(tick), height)]
+    parts = [part for tick in ticks for part in _tick(tick, x(tick), height, in_percent)]
     for number, row in enumerate(found):
-        parts += _interval_row(row, _ROW_TOP + _ROW * number + 10, x)
+        parts += _interval_row(row, _ROW_TOP + _ROW * number + 10, x, in_percent)
     return _svg(parts, label, _LONG, height, "chart long")
 
 
@@ -195,15 +200,37 @@ def _round_ticks(rows: Sequence[Mapping[str, Any]]) -> list[float]:
     return [round(step * number, 2) for number in range(min(first, last - 1), last + 1)]
 
 
-def _tick(value: float, x: float, height: int) -> list[str]:
+def ticks_around(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """At most six round shares that hold every value and interval, for shares that are all alike."""
+    ends = [end for row in rows for end in (row["value"], *(row.get("interval") or ()))] or [0.0, 1.0]
+    low, high = min(ends), max(ends)
+    for step in (0.01, 0.02, 0.05, 0.1, 0.2):
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        if last - first <= 5:
+            return [round(step * number, 2) for number in range(min(first, last - 1), last + 1)]
+    return [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def _round_steps(most: float) -> list[float]:
+    """Round numbers from 0 to at most `most`: from three to six."""
+    sizes = (size * 10.0**power for power in range(-6, 300) for size in (1, 2, 5))
+    step = next(size for size in sizes if most / size < 6)
+    return [step * number for number in range(int(most / step) + 1)]
+
+
+def _written(value: float, in_percent: bool, digits: str) -> str:
+    return f"{100 * value:.3g} %" if in_percent else format(value, digits)
+
+
+def _tick(value: float, x: float, height: int, in_percent: bool) -> list[str]:
     name = "zero" if value == 0 else "grid"
     return [
         f'<line class="{name}" x1="{x:.1f}" y1="{_ROW_TOP - 6}" x2="{x:.1f}" y2="{height - 6}"/>',
-        f'<text class="tick" x="{x:.1f}" y="{_ROW_TOP - 10}" text-anchor="middle">{value:g}</text>',
+        f'<text class="tick" x="{x:.1f}" y="{_ROW_TOP - 10}" text-anchor="middle">{_written(value, in_percent, "g")}</text>',
     ]
 
 
-def _interval_row(row: Mapping[str, Any], y: int, x: Callable[[float], float]) -> list[str]:
+def _interval_row(row: Mapping[str, Any], y: int, x: Callable[[float], float], in_percent: bool) -> list[str]:
     name = escape(_short(str(row["key"])))
     parts = [
         f'<text class="name" x="{_NAMES - 8}" y="{y + 4}" text-anchor="end">{name}<title>{escape(row["key"])}</title></text>'
@@ -217,7 +244,7 @@ def _interval_row(row: Mapping[str, Any], y: int, x: Callable[[float], float]) -
     return [
         *parts,
         f'<circle class="dot" cx="{x(row["value"]):.1f}" cy="{y}" r="4"/>',
-        f'<text class="tick" x="{_LONG - 4}" y="{y + 4}" text-anchor="end">{row["value"]:.3f}</text>',
+        f'<text class="tick" x="{_LONG - 4}" y="{y + 4}" text-anchor="end">{_written(row["value"], in_percent, ".3f")}</text>',
     ]
 
 
@@ -281,5 +308,5 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _short(name: str, most: int = 22) -> str:
+def _short(name: str, most: int = 27) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"

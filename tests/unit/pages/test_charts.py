@@ -10,11 +10,13 @@ import pytest
 from app.pages.charts import (
     HEIGHT,
     WIDTH,
+    area_chart,
     interval_chart,
     learning_chart,
     precision_recall_chart,
     reliability_chart,
     search_chart,
+    ticks_around,
 )
 
 HOSTILE = '"><script>alert(1)</script> & ünï'
@@ -100,3 +102,19 @@ def test_the_best_so_far_goes_up_in_steps_and_only_by_what_was_carried_to_the_en
     assert (len(dots), heights[-1]) == (3, min(dots))
     assert "best so far" not in str(charts()["one trial"])
     assert search_chart([], "x") == ""
+
+
+def test_ticks_are_round_and_hold_everything() -> None:
+    alike = [{"value": 0.961, "interval": [0.944, 0.98]}, {"value": 0.99, "interval": None}]
+    assert ticks_around(alike) == [0.94, 0.95, 0.96, 0.97, 0.98, 0.99]
+    assert ticks_around([{"value": 0.5, "interval": [0.12, 0.97]}]) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert ticks_around([{"value": 1.0}]) == [0.99, 1.0]
+    assert ticks_around([]) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    drawn = str(area_chart([(0, 0, 0, 0), (6368, 58, 79.4, 104.2)], "labels", "wrong", "x"))
+    assert re.findall(r'class="tick"[^>]*>([^<]+)<', drawn) == ["0", "20", "40", "60", "80", "100", "0", "2,000", "4,000", "6,000"]  # fmt: skip
+
+
+def test_shares_are_written_as_they_are_asked_for() -> None:
+    rows = [{"key": "remorse", "value": 0.0132, "interval": [0.01, 0.02]}]
+    assert "1.32 %" in str(interval_chart(rows, "x", [0.0, 0.01, 0.02], in_percent=True))
+    assert "0.013" in str(interval_chart(rows, "x", [0.0, 0.01, 0.02]))
