@@ -20,7 +20,7 @@ class VersionAnswer(AnswerModel):
 
 
 class CoefficientAnswer(AnswerModel):
-    """An agreement coefficient with its 95 % bootstrap interval by text."""
+    """An agreement coefficient with its 95 % interval by text."""
 
     value: float | None = Field(description="Null where it is not given; `reason` says why.")
     low: float | None

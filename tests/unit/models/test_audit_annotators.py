@@ -145,6 +145,69 @@ def test_fleiss_on_a_table_by_hand():
     assert np.isnan(found.pairs[0].kappa.value)
 
 
+def both_read(yes, alone, no):
+    """Two people on `yes` texts that both take for yes, `alone` on which only the first does, `no` that neither does."""
+    first = np.repeat([0, 0, 1], [yes, alone, no])
+    second = np.repeat([0, 1, 1], [yes, alone, no])
+    texts = len(first)
+    return Answers(
+        np.tile(np.arange(texts), 2), np.repeat([0, 1], texts), np.append(first, second), texts, 2, 2
+    )
+
+
+def test_where_nobody_differed_the_interval_still_leaves_room():
+    """A bootstrap of the texts alone says 1.00 to 1.00 of sixty texts, and of two yes among a thousand."""
+    even, rare = agreement_on(both_read(20, 0, 40)), agreement_on(both_read(2, 0, 998))
+    for found in (even.alpha, even.fleiss, even.pairs[0].kappa):
+        assert (found.value, found.high) == (1.0, 1.0)
+        assert 0.7 < found.low < 0.97
+    assert rare.alpha.low < 0.7
+    lone = agreement_on(both_read(0, 1, 199)).alpha
+    assert lone.low < lone.value < 0.1 < lone.high
+
+
+@pytest.mark.parametrize(
+    ("texts", "prevalence", "sensitivity", "specificity"),
+    [(200, 0.01, 0.9, 0.999), (60, 0.3, 0.99, 0.99), (500, 0.05, 0.9, 0.99)],
+)
+def test_the_interval_of_alpha_holds_what_is_true_of_all_texts(texts, prevalence, sensitivity, specificity):
+    """Two people with the same rates; the bootstrap of the texts alone held .48 of the first and .68 of the second."""
+    rng = np.random.default_rng(4)
+    yes = prevalence * sensitivity**2 + (1 - prevalence) * (1 - specificity) ** 2
+    alone = prevalence * sensitivity * (1 - sensitivity) + (1 - prevalence) * specificity * (1 - specificity)
+    true = cohen(np.array([yes, alone, alone, 1 - yes - 2 * alone]))
+    held = []
+    for _ in range(120):
+        truth = rng.random(texts) < prevalence
+        said = [
+            np.where(truth, *(rng.random((2, texts)) < [[sensitivity], [1 - specificity]])) for _ in range(2)
+        ]
+        answers = Answers(
+            np.tile(np.arange(texts), 2), np.repeat([0, 1], texts), 1 - np.concatenate(said).astype(int), texts, 2, 2
+        )  # fmt: skip
+        found = agreement_on(answers, draws=200).alpha
+        if not np.isnan(found.value):
+            held.append(found.low <= true <= found.high)
+    assert np.mean(held) > 0.88
+
+
+def test_krippendorffs_own_example_with_gaps():
+    """Krippendorff (2011), "Computing Krippendorff's alpha-reliability", section C: four observers, twelve units, nominal .743."""
+    gap = -1
+    said = np.array(
+        [
+            [1, 2, 3, 3, 2, 1, 4, 1, 2, gap, gap, gap],
+            [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, gap, 3],
+            [gap, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, gap],
+            [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, gap],
+        ]
+    )
+    who, texts = np.nonzero(said != gap)
+    found = agreement_on(Answers(texts, who, said[who, texts] - 1, 12, 4, 5), draws=50)
+    assert found.alpha.value == pytest.approx(0.743, abs=0.0005)
+    assert found.alpha.texts == 11  # the twelfth unit has one value
+
+
 def test_what_never_varies_has_no_coefficient():
     votes = Votes(np.array([0, 0, 1, 1]), np.array([0, 1] * 2), np.zeros((4, 1), dtype=np.int8), 2, 2)
     found = agreement(votes, 0, draws=20)
