@@ -76,14 +76,14 @@ def intervals(
         sizes, taken: int64 (strata,), N_h and n_h.
         suspicion: float64 (texts, cells), 0 where none is audited; None: no ranking.
     """
-    drawn, labels = _Strata(stratum, sizes, taken), int(cells_of.sum())
+    drawn = _Strata(stratum, sizes, taken)
     found = [
-        _interval(share * cells_of, share * (1 - share) * cells_of, drawn, labels, "supposed")
+        _interval(share * cells_of, share * (1 - share) * cells_of, drawn, cells_of, "supposed")
         for share in SUPPOSED
     ]
     if suspicion is not None:
         mean, spread = suspicion.sum(axis=1), (suspicion * (1 - suspicion)).sum(axis=1)
-        found.append(_interval(mean, spread, drawn, labels, "suspicion"))
+        found.append(_interval(mean, spread, drawn, cells_of, "suspicion"))
     return found
 
 
@@ -191,7 +191,7 @@ def _interval(
     mean: NDArray[np.floating],
     spread: NDArray[np.floating],
     drawn: _Strata,
-    labels: int,
+    cells_of: NDArray[np.int64],
     basis: Literal["supposed", "suspicion"],
 ) -> ExpectedInterval:
     """The interval at the expected total, texts differing within strata by chance (`spread`) and by their means.
@@ -205,9 +205,9 @@ def _interval(
     weights = (drawn.sizes / drawn.taken)[drawn.taken < drawn.sizes]
     wrong = np.array([mean.sum()])
     together = clump(
-        wrong, np.array([(spread + mean**2).sum()]), len(mean) / int(drawn.taken.sum()), labels / len(mean)
+        wrong, np.array([(spread + mean**2).sum()]), len(mean) / int(drawn.taken.sum()), float(cells_of.max())
     )
     low, high = total_interval(
-        wrong, np.array([variance]), float(weights.max(initial=0.0)) * together, labels
+        wrong, np.array([variance]), float(weights.max(initial=0.0)) * together, int(cells_of.sum())
     )
     return ExpectedInterval(wrong=float(mean.sum()), low=float(low[0]), high=float(high[0]), basis=basis)

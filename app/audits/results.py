@@ -62,7 +62,7 @@ def of_labels(found: Outcome, within: Mask | None = None) -> ErrorEstimate:
         (found.wrong & here).sum(axis=1),
         (found.skipped & here).sum(axis=1),
         read=int(here.sum()),
-        cells=int(asked.sum()),
+        cells=asked.sum(axis=1).astype(np.int64),
         expected=expected,
     )
 
@@ -77,7 +77,7 @@ def of_texts(found: Outcome) -> ErrorEstimate:
         wrong.astype(np.int64),
         skipped.astype(np.int64),
         read=len(wrong),
-        cells=len(frame.text_ids),
+        cells=np.ones(len(frame.text_ids), dtype=np.int64),
         expected=expected,
     )
 
@@ -206,14 +206,15 @@ def _estimate(
     skipped: NDArray[np.int64],
     *,
     read: int,
-    cells: int,
+    cells: NDArray[np.int64],
     expected: NDArray[np.float64] | None,
 ) -> ErrorEstimate:
+    """cells: int64 (texts of the frame,), labels in question of each."""
     plain = estimate_total(sample, wrong, skipped, cells)
     found = plain if expected is None else estimate_total(sample, wrong, skipped, cells, expected)
-    share = None if not read else float(wrong.sum() / read)
+    share, labels = None if not read else float(wrong.sum() / read), found.cells
     return ErrorEstimate(
-        labels=cells,
+        labels=labels,
         read=read,
         found=found.found,
         skipped=found.skipped,
@@ -221,15 +222,15 @@ def _estimate(
         standard_error=found.standard_error,
         low=found.low,
         high=found.high,
-        share=_share(found.total, cells),
-        share_low=_share(found.low, cells),
-        share_high=_share(found.high, cells),
+        share=_share(found.total, labels),
+        share_low=_share(found.low, labels),
+        share_high=_share(found.high, labels),
         total_without_skips=found.total_without_skips,
         slope=found.slope,
         plain=interval(plain),
         naive=NaiveNumbers(
             share=share,
-            total=None if share is None else share * cells,
+            total=None if share is None else share * labels,
             suspicion=None if expected is None else float(expected.sum()),
         ),
     )

@@ -9,7 +9,8 @@ to 0 unless the data speak for it: a useless expectation is then ignored (Angelo
 
 The interval is Fay and Feuer's (1997) for weighted sums of counts. Of six intervals tried it alone held .95 in every cell
 of `remand bench claims` where texts have one cell; with many, wrong ones come in clumps, and the upper end leaves room for
-one clump more instead of one error more; see docs/adr/0018.
+one clump more instead of one error more; see docs/adr/0018. Where more than half are wrong it is the right ones that are few: the
+interval is then theirs, turned around, so that a sample in which all are wrong does not say that all are wrong everywhere.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ Draws = NDArray[np.float64]
 LEVEL = 0.95
 DOUBT = 2.0
 """λ is multiplied by t² / (t² + DOUBT), t being the robust t statistic of the slope."""
+FLAT = 1e-9
+"""Beside the expectations themselves: differences below it are rounding, and no slope is fitted to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,9 @@ def difference_estimate(
     def residual(values: Draws) -> Draws:
         return np.asarray(values - (values @ member / np.maximum(taken, 1))[:, strata])
 
-    slopes = _slopes(residual(errors), residual(centred), scale, taken[strata], doubt)
+    apart = residual(centred)
+    apart[np.abs(apart) <= FLAT * np.abs(centred).max(axis=1, keepdims=True, initial=0.0)] = 0.0
+    slopes = _slopes(residual(errors), apart, scale, taken[strata], doubt)
     corrected = errors - slopes * centred
     return Difference(
         total=corrected @ weight,
@@ -132,7 +137,8 @@ def _slopes(errors: Draws, expected: Draws, scale: Vector, taken: NDArray[np.int
     covered = product.sum(axis=1, keepdims=True) - out * product
     spread = square.sum(axis=1, keepdims=True) - out * square
     noise = (product**2).sum(axis=1, keepdims=True) - product**2
-    slope = np.divide(covered, spread, out=np.zeros_like(covered), where=spread > 0)
+    told = spread > FLAT * square.sum(axis=1, keepdims=True)
+    slope = np.divide(covered, spread, out=np.zeros_like(covered), where=told)
     certain = np.divide(covered**2, noise, out=np.zeros_like(covered), where=noise > 0)
     return np.asarray(np.maximum(slope, 0.0) * certain / (certain + doubt))
 
@@ -173,7 +179,7 @@ def estimate_total(
     sample: AuditSample,
     wrong: NDArray[np.int64],
     skipped: NDArray[np.int64],
-    cells: int,
+    cells: int | NDArray[np.int64],
     expected: Vector | None = None,
     centred: Vector | None = None,
     level: float = LEVEL,
@@ -184,7 +190,7 @@ def estimate_total(
         sample: the design.
         wrong: int64 (drawn,), cells found wrong in each drawn text, in the order of `sample.rows`.
         skipped: int64 (drawn,), cells that nobody decided; they count against.
-        cells: cells of the whole frame.
+        cells: int64 (texts,), cells of every text of the frame; an integer: so many in all, the same of every text.
         expected: float64 (texts,), expected wrong cells of every text of the frame, from a fit that saw none of the sample.
         centred: float64 (drawn,), instead: see `difference_estimate` and `calibration.cross_fitted`.
         level: coverage asked for.
@@ -198,16 +204,21 @@ def estimate_total(
         centred = expected[sample.rows] - stratum_means(sample, expected)[sample.strata]
     around = np.zeros(len(wrong)) if centred is None else centred
     both = np.stack([wrong + skipped, wrong]).astype(np.float64)
-    a_text = max(1.0, cells / int(sample.sizes.sum()))
+    texts = int(sample.sizes.sum())
+    of_text = np.full(texts, cells / texts) if isinstance(cells, int) else cells.astype(np.float64)
+    every, most = round(float(of_text.sum())), max(1.0, float(of_text.max(initial=0.0)))
     found = difference_estimate(
-        both, np.stack([around, around]), sample.strata, sample.sizes, cells_a_text=a_text
+        both, np.stack([around, around]), sample.strata, sample.sizes, cells_a_text=most
     )
     least = np.array([wrong.sum() + skipped.sum(), wrong.sum()], dtype=np.float64)
-    totals = np.minimum(np.maximum(found.total, least), cells)
+    totals = np.minimum(np.maximum(found.total, least), every)
+    totals = np.where(every - totals <= FLAT * every, every, totals)
     weights = sample.sizes / sample.taken
+    right = _clump(np.maximum(of_text[sample.rows] - both, 0.0), weights[sample.strata], most)
     largest = float(weights[sample.taken < sample.sizes].max(initial=0.0))
-    # A skipped cell makes clumps look smaller; that shall not lower the upper end.
-    low, high = total_interval(totals, found.variance, largest * float(found.clump.max()), cells, level)
+    # A skipped cell makes clumps look smaller; that shall not narrow the interval.
+    room = (largest * float(found.clump.max()), largest * float(right.max()))
+    low, high = _of_the_rarer(totals, found.variance, room, every, level)
     return ErrorTotal(
         total=float(totals[0]),
         standard_error=float(np.sqrt(found.variance[0])),
@@ -218,8 +229,18 @@ def estimate_total(
         read=len(wrong),
         skipped=int(skipped.sum()),
         slope=float(found.slope[0]),
-        cells=cells,
+        cells=every,
     )
+
+
+def _of_the_rarer(
+    totals: Vector, variance: Vector, room: tuple[float, float], cells: int, level: float
+) -> tuple[Vector, Vector]:
+    """Ends of the wrong ones' interval, or of the right ones' turned around where those are fewer; room: what one more text could add to each."""
+    low, high = total_interval(totals, variance, room[0], cells, level)
+    fewest, most = total_interval(cells - totals, variance, room[1], cells, level)
+    turned = totals > cells / 2
+    return np.where(turned, cells - most, low), np.where(turned, cells - fewest, high)
 
 
 def stratum_means(sample: AuditSample, values: Vector) -> Vector:

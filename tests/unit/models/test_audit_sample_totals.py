@@ -53,6 +53,19 @@ def test_a_good_expectation_narrows_and_its_scale_does_not_matter():
     assert helped.low <= wrong.sum() <= helped.high
 
 
+def test_where_all_drawn_texts_have_one_expectation_it_says_nothing():
+    """A slope fitted to rounding once told that every label was wrong."""
+    expected = np.full(6000, 0.024)
+    expected[5000:] = 2.4
+    rows = np.arange(300)
+    sample = AuditSample(rows, np.zeros(6000, dtype=np.int32), np.array([6000]), np.array([300]))
+    wrong = (rows % 30 == 0).astype(np.int64)
+    plain = estimate_total(sample, wrong, 0 * rows, 6000)
+    helped = estimate_total(sample, wrong, 0 * rows, 6000, expected)
+    assert helped.slope == 0
+    assert (helped.low, helped.total, helped.high) == (plain.low, plain.total, plain.high)
+
+
 def test_skips_count_against():
     wrong, skipped = np.array([0, 1, 0, 0, 0, 0]), np.array([0, 0, 0, 1, 0, 0])
     with_skip, without = (
@@ -72,6 +85,38 @@ def test_no_error_found_still_leaves_some_possible_and_a_census_leaves_none():
     wrong = (np.arange(100) % 7 == 0).astype(np.int64)
     census = estimate_total(everyone, wrong, 0 * wrong, 100)
     assert (census.low, census.total, census.high) == (15, 15, 15)
+
+
+def test_all_wrong_among_those_read_are_not_all_wrong_everywhere():
+    """100 of 6,000 read, all wrong: up to 3.6 % could still be right (1 − .025^(1/100))."""
+    sample = AuditSample(np.arange(100), np.zeros(6000, dtype=np.int32), np.array([6000]), np.array([100]))
+    none, ones = np.zeros(100, dtype=np.int64), np.ones(100, dtype=np.int64)
+    all_wrong, all_right = estimate_total(sample, ones, none, 6000), estimate_total(sample, none, none, 6000)
+    assert (all_wrong.total, all_wrong.high) == (6000, 6000)
+    assert all_wrong.low == pytest.approx(6000 - all_right.high)
+    assert all_wrong.low < 6000 * 0.025 ** (1 / 100)
+    few_right = np.append(np.zeros(3, dtype=np.int64), np.ones(97, dtype=np.int64))
+    turned, straight = (
+        estimate_total(sample, few_right, none, 6000),
+        estimate_total(sample, 1 - few_right, none, 6000),
+    )
+    assert (turned.low, turned.high) == pytest.approx((6000 - straight.high, 6000 - straight.low))
+
+
+def test_a_few_texts_with_many_cells_may_be_the_ones_not_seen():
+    """One text in ten has twelve labels, the others one; a wrong text is wrong in most of its labels."""
+    rng = np.random.default_rng(7)
+    cells = np.where(rng.random(6000) < 0.1, 12, 1)
+    wrong = np.where(rng.random(6000) < 0.03, rng.binomial(cells, 0.8), 0)
+    held = {"most": [], "average": []}
+    for _ in range(300):
+        rows = rng.choice(6000, 300, replace=False)
+        sample = AuditSample(rows, np.zeros(6000, dtype=np.int32), np.array([6000]), np.array([300]))
+        for name, given in (("most", cells), ("average", int(cells.sum()))):
+            found = estimate_total(sample, wrong[rows], 0 * rows, given)
+            held[name].append(found.low <= wrong.sum() <= found.high)
+    assert np.mean(held["average"]) < 0.9
+    assert np.mean(held["most"]) > 0.93
 
 
 def test_at_small_counts_the_interval_covers_where_a_normal_one_does_not():
