@@ -12,7 +12,7 @@ from app.audits.cells import ReadCell, decided, differs
 from app.audits.frame import Frame
 from app.audits.result_schemas import ErrorEstimate, ErrorInterval, ReaderSensitivity, TwoReaders
 from app.audits.settlement import Readings, disputed
-from models.audit.sample.readers import DoubleReading, Rate, rogan_gladen, two_readers
+from models.audit.sample.readers import DoubleReading, Rate, corrected_by_each_other, two_readers
 from models.scheme import Labels
 
 Mask = NDArray[np.bool_]
@@ -45,14 +45,15 @@ def compared(
         sensitivity=_rates(double) if whole else None,
         together=together,
         missed=double.missed if whole else None,
-        corrected=None if not together else _corrected(pooled, together),
+        corrected=None if not together else _corrected(pooled, together, double.doubt or 0.0),
     )
 
 
-def _corrected(pooled: ErrorEstimate, sensitivity: float) -> ErrorInterval:
-    """Rogan and Gladen with both readers' sensitivity; a label that both find wrong, or the adjudicator, is taken as wrong."""
-    ends = rogan_gladen(pooled.total, pooled.low, pooled.high, pooled.labels, sensitivity, 1.0)
-    total, low, high = (float(end) for end in ends)
+def _corrected(pooled: ErrorEstimate, sensitivity: float, doubt: float) -> ErrorInterval:
+    """By both readers' sensitivity, with what is not known of it; a label that both find wrong, or the adjudicator, is taken as wrong."""
+    total, low, high = corrected_by_each_other(
+        pooled.total, pooled.low, pooled.high, pooled.labels, sensitivity, doubt
+    )
     return ErrorInterval(total=total, low=low, high=high)
 
 

@@ -43,6 +43,8 @@ class DoubleReading:
     """Of both readers together, were they independent: 1 − (1 − Se₁)(1 − Se₂)."""
     missed: float | None
     """Wrong cells that neither saw, Chapman's estimate."""
+    doubt: float | None
+    """Standard error of all wrong cells, seen and missed, beside their number: how unsure `together_sensitivity` is."""
 
 
 def two_readers(
@@ -74,7 +76,16 @@ def two_readers(
         specificity=(wilson(calm[0], right), wilson(calm[1], right)),
         together_sensitivity=1 - (1 - rates[0].value) * (1 - rates[1].value) if enough else None,
         missed=lone[0] * lone[1] / (both + 1) if enough else None,
+        doubt=_doubt(both, lone) if enough else None,
     )
+
+
+def _doubt(both: int, lone: list[int]) -> float:
+    """Relative standard error of Chapman's total (Seber 1970)."""
+    first, second = both + lone[0] + 1, both + lone[1] + 1
+    every = first * second / (both + 1) - 1
+    variance = first * second * lone[0] * lone[1] / ((both + 1) ** 2 * (both + 2))
+    return float(np.sqrt(variance) / every)
 
 
 def rogan_gladen(
@@ -98,6 +109,34 @@ def rogan_gladen(
         return np.clip((np.asarray(value) - cells * (1 - specificity)) / power, 0.0, cells)
 
     return corrected(total), corrected(low), corrected(high)
+
+
+def corrected_by_each_other(
+    total: float,
+    low: float,
+    high: float,
+    cells: float,
+    sensitivity: float,
+    doubt: float,
+    level: float = LEVEL,
+) -> tuple[float, float, float]:
+    """A total and its interval divided by two readers' joint sensitivity, which is itself estimated: total, low, high, within 0 … cells.
+
+    Distances from the total and the sensitivity's doubt are added as squares on the log scale. What readers wrongly call wrong is not
+    corrected: an adjudicator has settled it.
+
+    Args:
+        total, low, high: as found.
+        cells: how many there are.
+        sensitivity, doubt: `DoubleReading.together_sensitivity` and `doubt`.
+        level: coverage of the interval handed in.
+    """
+    spread = float(norm.ppf((1 + level) / 2)) * doubt
+    middle = total / sensitivity
+    below = np.hypot(np.log(total / low), spread) if low > 0 else np.inf
+    above = np.hypot(np.log(high / total), spread) if total > 0 else 0.0
+    lowest, highest = middle * float(np.exp(-below)), max(middle * float(np.exp(above)), high)
+    return min(middle, cells), min(lowest, cells), min(highest, cells)
 
 
 def corrected_with_estimated_rates(

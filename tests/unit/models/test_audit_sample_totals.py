@@ -5,6 +5,7 @@ import pytest
 
 from models.audit.sample.design import AuditDesign, AuditSample, draw_audit
 from models.audit.sample.readers import (
+    corrected_by_each_other,
     corrected_with_estimated_rates,
     rogan_gladen,
     two_readers,
@@ -191,3 +192,27 @@ def test_few_errors_say_nothing_of_sensitivity_and_contradictions_are_refused():
     with pytest.raises(ValueError, match="both agree"):
         two_readers(quiet, quiet, ~quiet)
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0, 1)
+
+
+def test_what_is_not_known_of_two_readers_sensitivity_widens_their_corrected_total():
+    """Each sees every second error; with their joint sensitivity taken as known .90 of these intervals held."""
+    rng = np.random.default_rng(8)
+    wrong = rng.random(8000) < 0.1
+    held = {"known": [], "estimated": []}
+    for _ in range(300):
+        rows = rng.choice(8000, 1000, replace=False)
+        first, second = (wrong[rows] & (rng.random(1000) < 0.5) for _ in range(2))
+        pair = two_readers(first, second, first | second)
+        sample = AuditSample(rows, np.zeros(8000, dtype=np.int32), np.array([8000]), np.array([1000]))
+        seen = estimate_total(sample, (first | second).astype(np.int64), 0 * rows, 8000)
+        assert pair.together_sensitivity is not None
+        assert pair.doubt is not None
+        for name, doubt in (("known", 0.0), ("estimated", pair.doubt)):
+            _, low, high = corrected_by_each_other(
+                seen.total, seen.low, seen.high, 8000, pair.together_sensitivity, doubt
+            )
+            held[name].append(low <= wrong.sum() <= high)
+    assert np.mean(held["known"]) < 0.93
+    assert np.mean(held["estimated"]) > 0.94
+    assert corrected_by_each_other(20, 0, 60, 100, 0.5, 0.1)[1] == 0
+    assert corrected_by_each_other(90, 80, 95, 100, 0.5, 0.1) == (100, 100, 100)
