@@ -24,7 +24,10 @@ def register(app: typer.Typer) -> None:
 def run(
     corpus: Annotated[str, typer.Option(help="The corpus, by name or id.")],
     audit_sample: Annotated[
-        str | None, typer.Option(help="A closed audit sample (aud_…); default: the newest.")
+        list[str] | None,
+        typer.Option(
+            help="A closed audit sample (aud_…); default: the newest. Repeated: samples of the same labels, used together."
+        ),
     ] = None,
     spec: Annotated[
         Path | None,
@@ -55,8 +58,12 @@ def run(
         )
     given = _analyses(prevalence or [], difference or [])
     body["analyses"] = [*body.get("analyses", []), *given] or [{"kind": "prevalence"}]
-    if audit_sample is not None:
-        body["audit_sample"] = audit_sample
+    if audit_sample:
+        for name in ("audit_sample", "audit_samples"):
+            body.pop(name, None)
+        body |= (
+            {"audit_samples": audit_sample} if len(audit_sample) > 1 else {"audit_sample": audit_sample[0]}
+        )
     if cluster_by is not None:
         body["cluster_by"] = None if cluster_by == "none" else cluster_by
     with connect() as client:
@@ -139,7 +146,9 @@ def _analyses(prevalence: list[str], difference: list[str]) -> list[dict[str, An
 
 
 def _show_preview(found: dict[str, Any]) -> None:
-    typer.echo(f"{found['drawn']:,} of {found['frame']:,} texts were drawn for {found['audit_sample']}.")
+    typer.echo(
+        f"{found['drawn']:,} of {found['frame']:,} texts were drawn for {' and '.join(found['audit_samples'])}."
+    )
     for one in found["analyses"]:
         events = ", ".join(f"{label}: {yes:,} yes, {no:,} no" for label, (yes, no) in one["events"].items())
         answer = "can be answered" if one["answerable"] else f"cannot: {one['reason']}"

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select, text
 
+from app.audits.queries import scheme_of
 from app.audits.settled import closed_samples
+from app.corpora.codebook import definition_digest
 from app.db.session import AnySession
 from app.db.tables import Adapter, AuditSample, Corpus, Estimates, RelabelRun
 from app.estimates.rules import plain
 from app.http.problems import Conflict, Invalid, NotFound
 from app.http.security import Principal, check_scope
 from app.relabelling.queries import find_run
+from models.scheme import Scheme
 
 _COLUMN_NAMES = text(
     """SELECT DISTINCT jsonb_object_keys(metadata) FROM texts WHERE corpus_id = :corpus
@@ -29,7 +32,8 @@ _PROBABILITIES = text(
 )
 _OF_CORPUS = text(
     """SELECT e.job_id, e.audit_sample_id, e.created_at, jsonb_array_length(e.document -> 'analyses') AS analyses
-    FROM estimates e WHERE e.corpus_id = :corpus AND (CAST(:sample AS text) IS NULL OR e.audit_sample_id = :sample)
+    FROM estimates e WHERE e.corpus_id = :corpus AND (CAST(:sample AS text) IS NULL OR e.audit_sample_id = :sample
+        OR e.document -> 'audit_samples' @> jsonb_build_array(jsonb_build_object('id', CAST(:sample AS text))))
     ORDER BY e.created_at DESC, e.job_id DESC LIMIT 20"""
 )
 
@@ -51,9 +55,47 @@ def estimates_of(session: AnySession, corpus_id: str, sample_id: str | None = No
     return [dict(row) for row in rows]
 
 
-def sample_for(session: AnySession, corpus: Corpus, wanted: str | None) -> AuditSample:
-    """The closed audit sample of the whole corpus that estimates rest on: the one named, else the newest."""
-    field = "/audit_sample"
+def samples_for(
+    session: AnySession, corpus: Corpus, wanted: str | None, several: Sequence[str] | None = None
+) -> list[AuditSample]:
+    """The closed audit samples of the whole corpus that estimates rest on, the oldest first: those named, else the newest alone."""
+    if not several:
+        return [_sample(session, corpus, wanted, "/audit_sample")]
+    found = [_sample(session, corpus, one, f"/audit_samples/{at}") for at, one in enumerate(several)]
+    seeds = {one.seed for one in found}
+    if len(seeds) < len(found):
+        raise Invalid(
+            "Two of these samples were drawn with the same seed: a seed puts texts into the same order every time, so they are no "
+            "independent samples. Name one of them.",
+            field="/audit_samples",
+            slug="same-seed",
+        )
+    return sorted(found, key=lambda one: (one.sealed_at, one.id))
+
+
+def check_definitions(session: AnySession, samples: Sequence[AuditSample], labels: Sequence[str]) -> None:
+    """Raise Conflict for a label that was read by another definition in one sample than in another."""
+    schemes = [scheme_of(session, sample) for sample in samples]
+    for label in labels:
+        read = [_definition(scheme, label) for scheme in schemes]
+        changed = [sample.name for sample, one in zip(samples, read, strict=True) if one != read[-1]]
+        if changed:
+            raise Conflict(
+                f"The codebook's definition of {label!r} is not the same in {', '.join(map(repr, changed))} as in {samples[-1].name!r}: "
+                "what was read by another definition is another label. Name samples of one definition.",
+                field="/audit_samples",
+                slug="codebooks-differ",
+            )
+
+
+def _definition(scheme: Scheme, label: str) -> str:
+    cell = next(cell for cell in scheme.cells if scheme.option_keys.index(label) in cell.positions)
+    question = next(one for one in scheme.questions if one.key == cell.question)
+    return definition_digest(question, cell.option)
+
+
+def _sample(session: AnySession, corpus: Corpus, wanted: str | None, field: str) -> AuditSample:
+    """One closed sample of totals: the one named, else the newest."""
     if wanted is None:
         newest = closed_samples(session, corpus.id, "totals")
         if not newest:

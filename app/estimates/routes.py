@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -11,9 +12,16 @@ from app.blobs import BlobStore
 from app.corpora.queries import corpus_for
 from app.db.session import AnySession, writing
 from app.db.tables import AuditSample, Corpus, RelabelRun
-from app.estimates.panel import load_panel
-from app.estimates.queries import column_names, find_estimates, group_names, run_for, sample_for
-from app.estimates.rules import check_names, preview
+from app.estimates.panel import check_frames, load_panel, read_by_all
+from app.estimates.queries import (
+    check_definitions,
+    column_names,
+    find_estimates,
+    group_names,
+    run_for,
+    samples_for,
+)
+from app.estimates.rules import analyses_of, check_names, labels_at_stake, preview
 from app.estimates.schemas import AnalysisPreview, EstimatesBody, EstimatesPreview
 from app.http.database import ReadDB, WriteDB
 from app.http.documented import problems
@@ -60,21 +68,25 @@ def estimate(
 ) -> Response:
     """Valid intervals from all texts' student labels and held-out probabilities together with a closed, blind audit sample.
 
-    Labels may be outcome or covariate. Analyses with too few events or clusters are refused, each with its reason; the naive
+    Several audit samples (`audit_samples`) are used together: each text's weight is shared between those whose frame has it, in
+    proportion to the part of its frame that each drew. Labels may be outcome or covariate. Analyses with too few events or clusters are refused, each with its reason; the naive
     estimate, from student labels taken as they are, stands beside the others.
     """
     corpus = corpus_for(db, body.corpus, caller, "/corpus")
-    sample = sample_for(db, corpus, body.audit_sample)
+    samples = samples_for(db, corpus, body.audit_sample, body.audit_samples)
     run = run_for(db, corpus, body.run)
-    check_names(body, sample.option_keys, scheme_options(db, corpus.id), column_names(db, corpus.id))
+    check_names(body, read_by_all(samples), scheme_options(db, corpus.id), column_names(db, corpus.id))
     params = body.model_dump(mode="json") | {
-        "audit_sample": sample.id,
+        "audit_sample": samples[-1].id,
+        "audit_samples": [sample.id for sample in samples],
         "run": None if run is None else run.id,
         "cluster_by": _cluster_key(db, corpus, body),
     }
     del params["corpus"]
+    check_definitions(db, samples, labels_at_stake(analyses_of(params["analyses"], read_by_all(samples))))
+    check_frames(BlobStore(get_settings().blob_root), samples)
     if dry_run:
-        found = _preview(db, sample, run, params)
+        found = _preview(db, samples, run, params)
         # Raised, so that the transaction is rolled back and an Idempotency-Key stays free for the real request.
         raise Replay(JSONResponse(found.model_dump(mode="json")))
     job = create_job(db, "estimates", corpus.id, params, caller.name)
@@ -132,16 +144,17 @@ def _cluster_key(db: AnySession, corpus: Corpus, body: EstimatesBody) -> str | N
 
 
 def _preview(
-    db: AnySession, sample: AuditSample, run: RelabelRun | None, params: dict[str, Any]
+    db: AnySession, samples: Sequence[AuditSample], run: RelabelRun | None, params: dict[str, Any]
 ) -> EstimatesPreview:
-    loaded = load_panel(db, BlobStore(get_settings().blob_root), sample, run, params)
+    loaded = load_panel(db, BlobStore(get_settings().blob_root), samples, run, params)
     return EstimatesPreview(
-        corpus_id=sample.corpus_id,
-        audit_sample=sample.id,
+        corpus_id=samples[-1].corpus_id,
+        audit_sample=params["audit_sample"],
+        audit_samples=params["audit_samples"],
         run=params["run"],
         cluster_by=params["cluster_by"],
         drawn=int(loaded.panel.drawn.sum()),
-        frame=len(loaded.panel.drawn),
+        frame=loaded.frame,
         analyses=[
             AnalysisPreview(**preview(number, prepare(loaded.panel, analysis)))
             for number, analysis in enumerate(loaded.analyses, start=1)

@@ -61,7 +61,7 @@ def _check_label(label: str, read: Sequence[str], options: Sequence[str], field:
         return
     if label in options:
         raise Invalid(
-            f"The option {label!r} was not read in this audit sample: it read {', '.join(read)}.",
+            f"The option {label!r} was not read in this audit sample, or not in each of several: {', '.join(read) or 'none'} was.",
             field=field,
             slug="option-not-read",
         )

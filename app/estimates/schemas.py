@@ -114,6 +114,14 @@ class EstimatesBody(RequestModel):
         None,
         description="A closed audit sample of the whole corpus (aud_…); default: the newest one.",
     )
+    audit_samples: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=10,
+        description="Several closed audit samples of the whole corpus to be used together, in place of `audit_sample`. They must have "
+        "been drawn with different seeds and have read the labels at stake by the same definitions; estimates speak of the newest "
+        "one's texts.",
+    )
     run: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
         None,
         description="Relabel run whose held-out probabilities help; default: the newest finished one, or none where there is none.",
@@ -138,6 +146,23 @@ class EstimatesBody(RequestModel):
             self.analyses
         ):
             raise Invalid("An analysis is asked for twice.", field="/analyses", slug="same-analysis")
+        return self
+
+    @model_validator(mode="after")
+    def _samples_named_once(self) -> Self:
+        wanted = self.audit_samples or []
+        if wanted and self.audit_sample is not None:
+            raise Invalid(
+                "Name one audit sample as `audit_sample`, or several as `audit_samples`, not both.",
+                field="/audit_samples",
+                slug="audit-samples-named-twice",
+            )
+        if len(set(wanted)) < len(wanted):
+            raise Invalid(
+                "An audit sample is named twice: name each once.",
+                field="/audit_samples",
+                slug="audit-samples-named-twice",
+            )
         return self
 
     @property
@@ -166,9 +191,10 @@ class EstimatesPreview(AnswerModel):
     """With dry_run: what a job would do. Nothing is stored."""
 
     corpus_id: str
-    audit_sample: str
+    audit_sample: str = Field(description="The newest, of several.")
+    audit_samples: list[str] = Field(description="All that are used, the oldest first.")
     run: str | None
     cluster_by: str | None
-    drawn: int = Field(description="Texts of the audit sample.")
-    frame: int = Field(description="Texts that it was drawn from.")
+    drawn: int = Field(description="Texts of the audit sample, or of any of them.")
+    frame: int = Field(description="Texts that it was drawn from; of several, the newest.")
     analyses: list[AnalysisPreview]

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.estimates.draws import ExpertSample, pooled
 from models.estimates.limits import LEVEL
 from models.estimates.moments import Link, Readings
 from models.estimates.panel import Column, Panel, Prepared
 from models.estimates.regression import Estimate, Naive, Refusal, prevalence, regression
-from models.estimates.sample import ExpertSample, cross_fitted_labels, label_features
+from models.estimates.sample import cross_fitted_labels, label_features
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -39,7 +40,7 @@ def answer(panel: Panel, prepared: Prepared, seed: int = 0, level: float = LEVEL
     """
     if prepared.refusal is not None:
         return Answer(prepared, (), {}, prepared.refusal)
-    sample = ExpertSample(prepared.sampled, prepared.inclusion, panel.stratum, panel.clusters)
+    sample = pooled(prepared.draws, panel.clusters)
     predicted = _predicted(panel, prepared, sample, seed)
     if prepared.analysis.kind == "prevalence":
         found: list[Estimate] | Refusal = _prevalence(panel, prepared, sample, predicted, level)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.estimates.sample import ExpertSample
+from models.estimates.draws import Draw, ExpertSample
 from models.training.logistic import sigmoid
 
 Vector = NDArray[np.float64]
@@ -211,9 +211,10 @@ def _influence(found: Vector, readings: Readings, sample: ExpertSample, link: Li
     """Contribution of each cluster, as constant and as factor of λ: float64 (clusters, coefficients) each.
 
     A text contributes a + (R/π)(r − r̄_h) with r the sampled part, r̄_h its mean over the drawn of the stratum and a the rest plus
-    r̄_h: the total is the same, and the variance is that of stratified sampling without replacement.
+    r̄_h: the total is the same, and the variance is that of stratified sampling without replacement. Of several draws each has
+    its own share of r, and its own means.
     """
-    rows, weights = np.flatnonzero(sample.sampled), sample.weights
+    rows = np.flatnonzero(sample.sampled)
     predicted = readings.predicted_design * (
         readings.predicted_outcome - _means(readings.predicted_design, link, found)
     )[:, None]  # fmt: skip
@@ -221,21 +222,30 @@ def _influence(found: Vector, readings: Readings, sample: ExpertSample, link: Li
     expert[rows] = (
         readings.design[rows] * (readings.outcome[rows] - _means(readings.design[rows], link, found))[:, None]
     )
-    strata = int(sample.stratum.max()) + 1
-    drawn = np.maximum(np.bincount(sample.stratum[rows], minlength=strata), 1).astype(np.float64)
-    wider = np.sqrt(drawn / np.maximum(drawn - 1, 1))[sample.stratum]
-
-    def centred(values: Matrix) -> tuple[Matrix, Matrix]:
-        means = np.zeros((strata, values.shape[1]))
-        np.add.at(means, sample.stratum[rows], values[rows])
-        level = (means / drawn[:, None])[sample.stratum]
-        return level, (weights * wider)[:, None] * (values - level)
-
-    expert_level, expert_rest = centred(expert)
-    level, rest = centred(predicted)
-    constant, factor = expert_level + expert_rest, predicted - level - rest
+    constant, factor = np.zeros_like(expert), predicted.copy()
+    for draw in sample.draws:
+        constant += _from_draw(draw, expert)
+        factor -= _from_draw(draw, predicted)
     groups = sample.groups
     return _summed(constant, groups), _summed(factor, groups)
+
+
+def _from_draw(draw: Draw, values: Matrix) -> Matrix:
+    """Each text's stratum mean, and for texts that were drawn their weighted distance from it: float64 (texts, coefficients)."""
+    stratum = draw.variance_strata
+    framed, rows = np.flatnonzero(stratum >= 0), np.flatnonzero(draw.sampled)
+    strata, here = int(stratum.max()) + 1, stratum[rows]
+    weights = 1 / draw.inclusion[rows]
+    shared = values[rows] * draw.share[rows, None]
+    summed = np.zeros((strata, values.shape[1]))
+    np.add.at(summed, here, weights[:, None] * shared)
+    drawn = np.bincount(here, minlength=strata).astype(np.float64)
+    means = summed / np.maximum(np.bincount(here, weights, strata), 1e-300)[:, None]
+    found = np.zeros_like(values)
+    found[framed] = means[stratum[framed]]
+    wider = np.sqrt(drawn / np.maximum(drawn - 1, 1))[here]
+    found[rows] += (weights * wider)[:, None] * (shared - means[here])
+    return found
 
 
 def _summed(values: Matrix, groups: NDArray[np.int64]) -> Matrix:
@@ -269,8 +279,13 @@ def _with_covariance(
 
 
 def _freedom(readings: Readings, sample: ExpertSample) -> int:
-    """Clusters, or expert labels where there are fewer, minus the coefficients; of the texts asked about."""
+    """Clusters, or expert labels where there are fewer, minus the coefficients; of the texts asked about.
+
+    Clusters of unequal size count as fewer, (Σ n)² / Σ n² of their texts: one that holds much of the corpus makes the sum of squares
+    little more than its own (Carter, Schnepel and Steigerwald 2017, without their part for the covariates).
+    """
     inside = readings.predicted_design.any(axis=1)
-    clusters = int(np.unique(sample.groups[inside]).size)
+    sizes = np.unique(sample.groups[inside], return_counts=True)[1].astype(np.float64)
+    clusters = sizes.sum() ** 2 / (sizes**2).sum() if len(sizes) else 0.0
     read = int((sample.sampled & inside).sum())
-    return int(max(1, min(clusters, read) - readings.design.shape[1]))
+    return int(max(1, min(clusters + 1e-9, read) - readings.design.shape[1]))

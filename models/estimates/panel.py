@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.estimates.draws import Draw, pooled
+
 Kind = Literal["prevalence", "difference", "linear", "logistic"]
 Vector = NDArray[np.float64]
 INTERCEPT = "(intercept)"
@@ -60,25 +62,57 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """One audit sample of a panel; both (texts,)."""
+
+    stratum: NDArray[np.int64]
+    """int64: -1 for texts that were not in its frame."""
+    drawn: NDArray[np.bool_]
+
+    @property
+    def frame(self) -> NDArray[np.bool_]:
+        """bool (texts,): texts that it was drawn from."""
+        return np.asarray(self.stratum >= 0)
+
+    @property
+    def inclusion(self) -> Vector:
+        """float64 (texts,): n_h / N_h; 0 outside of the frame."""
+        return self.settled(self.drawn)
+
+    def settled(self, sampled: NDArray[np.bool_]) -> Vector:
+        """float64 (texts,): π where only these of the drawn texts count, which are taken to be like the others of their stratum."""
+        frame = self.frame
+        strata = int(self.stratum.max()) + 1
+        read = np.bincount(self.stratum[self.drawn & sampled & frame], minlength=strata)
+        share = read / np.maximum(np.bincount(self.stratum[frame], minlength=strata), 1)
+        return np.asarray(np.where(frame, share[self.stratum], 0.0))
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """Every text that could have been drawn."""
 
     labels: Mapping[str, Label]
     columns: Mapping[str, Sequence[Any]]
     """Metadata and grouping keys, per text str, float, int, bool or None."""
-    stratum: NDArray[np.int64]
-    drawn: NDArray[np.bool_]
+    samples: tuple[Drawn, ...]
+    """One, or several that were drawn independently of each other, the oldest first."""
     clusters: NDArray[np.int64] | None
     """int64 (texts,), counted from 0; None: every text for itself."""
     where: NDArray[np.bool_]
     """bool (texts,): the texts that are asked about."""
 
     @property
-    def inclusion(self) -> Vector:
-        """float64 (texts,): n_h / N_h."""
-        strata = int(self.stratum.max()) + 1
-        taken = np.bincount(self.stratum[self.drawn], minlength=strata)
-        return np.asarray((taken / np.bincount(self.stratum, minlength=strata))[self.stratum])
+    def drawn(self) -> NDArray[np.bool_]:
+        """bool (texts,): by any of the samples."""
+        return np.asarray(np.any([one.drawn for one in self.samples], axis=0))
+
+    @property
+    def shares(self) -> list[Vector]:
+        """How much of a text's weight each sample carries, float64 (texts,): as much as it drew of its frame, among those whose frame has the text."""
+        rates = [one.frame * (one.drawn.sum() / one.frame.sum()) for one in self.samples]
+        whole = np.sum(rates, axis=0)
+        return [np.asarray(rate / np.where(whole > 0, whole, 1.0)) for rate in rates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +138,8 @@ class Prepared:
     """Asked about, with a value of every column."""
     sampled: NDArray[np.bool_]
     """Drawn, with a settled value of every label at stake."""
-    inclusion: Vector
-    """π, less those of the stratum that nobody settled."""
+    draws: tuple[Draw, ...]
+    """One for each sample, π less those of the stratum that nobody settled."""
     skipped: int
     """Drawn texts without a settled value."""
     left_out: int
@@ -118,6 +152,11 @@ class Prepared:
     references: dict[str, str] = field(default_factory=dict)
     """The level without a coefficient, by categorical column."""
     refusal: str | None = None
+
+    @property
+    def inclusion(self) -> Vector:
+        """float64 (texts,): π; of several samples 1 over the weight of texts that were read, and the chance of being read at all of others."""
+        return pooled(self.draws).inclusion
 
     @property
     def base_level(self) -> str:

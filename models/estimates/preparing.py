@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.estimates.draws import Draw
 from models.estimates.limits import (
     EVENTS_PER_COEFFICIENT,
     FEW_CLUSTERS,
@@ -36,7 +37,7 @@ def prepare(panel: Panel, analysis: Analysis) -> Prepared:
         refusal = str(reason)
     events = _events(panel, analysis, outcome, sampled & inside)
     found = Prepared(
-        analysis, design, outcome, inside, sampled, _answered(panel, sampled), skipped, left_out, events,
+        analysis, design, outcome, inside, sampled, _draws(panel, sampled), skipped, left_out, events,
         _rarest(panel, analysis, design, events, sampled & inside),
         int(inside.sum()) if panel.clusters is None else len(np.unique(panel.clusters[inside])), references,
     )  # fmt: skip
@@ -187,11 +188,12 @@ def _rarest(
     return min(each, default=0) * len(design)
 
 
-def _answered(panel: Panel, sampled: NDArray[np.bool_]) -> Vector:
-    """π of each text: settled texts of its stratum over all of it. Those skipped are taken to be like the others of their stratum."""
-    strata = int(panel.stratum.max()) + 1
-    settled = np.bincount(panel.stratum[sampled], minlength=strata)
-    return np.asarray((settled / np.bincount(panel.stratum, minlength=strata))[panel.stratum])
+def _draws(panel: Panel, sampled: NDArray[np.bool_]) -> tuple[Draw, ...]:
+    """Settled texts of each sample, π being those of the stratum over all of it. Those skipped are taken to be like the others of their stratum."""
+    return tuple(
+        Draw(one.drawn & sampled, one.settled(sampled), one.stratum, share)
+        for one, share in zip(panel.samples, panel.shares, strict=True)
+    )
 
 
 def _too_little(panel: Panel, found: Prepared) -> str | None:
@@ -204,9 +206,9 @@ def _too_little(panel: Panel, found: Prepared) -> str | None:
         f"{found.skipped} of {drawn} drawn texts have no settled value of {labels}: "
         "those that have one are no random sample any more.": found.skipped > MOST_SKIPPED * drawn,
         "No text is left to say anything about.": not found.inside.any(),
-        "In a stratum of the sample no text has a settled value: nothing can be said about its texts.": not found.inclusion[
-            found.inside
-        ].all(),
+        "In a stratum of the sample no text has a settled value: nothing can be said about its texts.": any(
+            (draw.inclusion[found.inside & (draw.stratum >= 0)] == 0).any() for draw in found.draws
+        ),
         f"{found.rarest} expert labels of the rarer value for {size} coefficients; {needed} are needed.": not rare
         and found.rarest < needed,
         f"{found.clusters} clusters; standard errors by cluster need {FEW_CLUSTERS}.": not rare

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from models.audit.sample.totals import difference_estimate, total_interval
+from models.estimates.draws import Draw, ExpertSample
 from models.estimates.limits import EVENTS_PER_COEFFICIENT, FEW_CLUSTERS, LEVEL, RARE
 from models.estimates.moments import Link, Readings, Solution, UnsettledError, solve, solve_naive
-from models.estimates.sample import ExpertSample
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -176,23 +176,27 @@ def _rare_prevalence(
     name: str,
     asked: NDArray[np.bool_],
 ) -> Estimate | Refusal:
-    """Fay and Feuer's interval of the total; of the rarer value, so that it is the small count that is exact."""
-    rows, texts = np.flatnonzero(sample.sampled), int(asked.sum())
-    if not asked[rows].any():
+    """Fay and Feuer's interval of the total; of the rarer value, so that it is the small count that is exact. Draws are strata beside each other."""
+    texts = int(asked.sum())
+    if not (asked & sample.sampled).any():
         return Refusal("no expert has read any of these texts")
-    sizes = np.bincount(sample.stratum)
-    taken = np.bincount(sample.stratum[rows], minlength=len(sizes))
-    if (taken < np.minimum(2, sizes)).any():
-        return Refusal("a stratum with fewer than two expert labels: its variance cannot be estimated")
-    rarer_is_no = labels[rows][asked[rows]].mean() > 0.5
-    value = np.where(asked, 1 - labels if rarer_is_no else labels, 0.0)[rows]
+    for draw in sample.draws:
+        sizes, taken = _strata(draw)
+        if (taken < np.minimum(2, sizes)).any():
+            return Refusal("a stratum with fewer than two expert labels: its variance cannot be estimated")
+    rarer_is_no = labels[asked & sample.sampled].mean() > 0.5
+    yes = np.where(asked, 1 - labels if rarer_is_no else labels, 0.0)
     expected = np.where(asked, 1 - predicted if rarer_is_no else predicted, 0.0)
-    means = np.bincount(sample.stratum, expected) / sizes
-    centred = (expected - means[sample.stratum])[rows]
-    found = difference_estimate(value[None], centred[None], sample.stratum[rows].astype(np.int32), sizes)
-    total = np.maximum(found.total, value.sum())
+    rows = [_drawn(draw, yes, expected, asked) for draw in sample.draws]
+    offsets = np.cumsum([0, *(len(one.sizes) for one in rows[:-1])])
+    value, centred, sizes = (
+        np.concatenate([getattr(one, name) for one in rows]) for name in ("value", "centred", "sizes")
+    )
+    strata = np.concatenate([one.strata + offset for one, offset in zip(rows, offsets, strict=True)])
+    found = difference_estimate(value[None], centred[None], strata.astype(np.int32), sizes)
+    total = np.maximum(found.total, yes[sample.sampled].sum())
     variance = found.variance + total * (1 - total / texts)
-    largest = float((sizes / np.maximum(taken, 1)).max())
+    largest = max(one.largest for one in rows)
     low, high = (float(end[0]) / texts for end in total_interval(total, variance, largest, texts, level))
     share = float(total[0]) / texts
     if rarer_is_no:
@@ -205,6 +209,38 @@ def _rare_prevalence(
         None if ends is None else float(ends[0][0]), None if ends is None else float(ends[1][0]),
         "rare counts (Fay and Feuer)", None, None,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """One draw for the difference estimator: rows are the texts that it read."""
+
+    value: Vector
+    centred: Vector
+    """Expected value minus its mean over the stratum."""
+    strata: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    largest: float
+    """Weight that one more text could have."""
+
+
+def _drawn(draw: Draw, value: Vector, expected: Vector, asked: NDArray[np.bool_]) -> _Drawn:
+    sizes, taken = _strata(draw)
+    framed, rows = np.flatnonzero(draw.stratum >= 0), np.flatnonzero(draw.sampled)
+    shared = draw.share * expected
+    means = np.bincount(draw.stratum[framed], shared[framed], len(sizes)) / np.maximum(sizes, 1)
+    could = framed[asked[framed]]
+    weights = draw.share[could] * (sizes / np.maximum(taken, 1))[draw.stratum[could]]
+    return _Drawn(
+        (draw.share * value)[rows], shared[rows] - means[draw.stratum[rows]], draw.stratum[rows], sizes,
+        float(weights.max(initial=0.0)),
+    )  # fmt: skip
+
+
+def _strata(draw: Draw) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Texts of each stratum, and how many of them were read: int64 (strata,) each."""
+    sizes = np.bincount(draw.stratum[draw.stratum >= 0])
+    return sizes, np.bincount(draw.stratum[draw.sampled], minlength=len(sizes))
 
 
 def _refusal(names: list[str], readings: Readings, sample: ExpertSample, events: int) -> str | None:

@@ -1,45 +1,23 @@
-"""The designed sample of expert labels that estimates rest on, and labels predicted for all texts by fits that left each text out."""
+"""Expert labels predicted for all texts, by fits that left each text out."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.estimates.draws import ExpertSample
 from models.estimates.weighted_logistic import fit_weighted
 from models.training.logistic import logit, sigmoid
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+__all__ = ["ExpertSample", "cross_fitted_labels", "label_features"]
+
 FOLDS = 5
 _LEAST = 1e-3
 _PRECISION = 1.0
 """Of every slope around 0, for features of unit spread; the intercept is almost free."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertSample:
-    """Which texts experts read, and with which probability. All arrays are (texts,)."""
-
-    sampled: NDArray[np.bool_]
-    inclusion: Vector
-    """float64: π of every text, drawn or not; above 0."""
-    stratum: NDArray[np.int64]
-    """int64: strata of the design, counted from 0; drawn without replacement within each. All 0 for a simple random sample."""
-    clusters: NDArray[np.int64] | None = None
-    """int64: a grouping key (case, defendant) counted from 0 that standard errors are clustered by; None: every text for itself."""
-
-    @property
-    def weights(self) -> Vector:
-        """float64: R / π, 0 where no expert read the text."""
-        return np.asarray(np.where(self.sampled, 1 / self.inclusion, 0.0))
-
-    @property
-    def groups(self) -> NDArray[np.int64]:
-        """int64: the cluster of each text."""
-        return np.arange(len(self.sampled)) if self.clusters is None else self.clusters
 
 
 def label_features(student: NDArray[np.int8], probability: NDArray[np.floating]) -> Matrix:

@@ -18,6 +18,7 @@ from app.estimates.rules import preview
 from app.http.problems import Problem
 from app.settings import get_settings
 from models.estimates.answers import Answer, answer
+from models.estimates.panel import Drawn
 from models.estimates.preparing import prepare
 from models.versions import installed
 from workers.estimates.archive import package_of
@@ -49,7 +50,7 @@ def run(context: JobContext) -> None:
     ).digest()  # fmt: skip
     package = package_of(
         document,
-        texts_csv(material.loaded.panel, material.loaded.text_ids, answers, salt),
+        texts_csv(material.loaded.panel, material.loaded.names, answers, salt),
         analyses_csv(answers, context.params["level"]),
     )
     _store(context, document, context.blobs.put_bytes(package))
@@ -58,32 +59,41 @@ def run(context: JobContext) -> None:
 def _material(context: JobContext) -> _Material:
     asked = context.params
     with reading() as session:
-        sample = session.get(AuditSample, asked["audit_sample"])
-        if sample is None:
-            raise JobFailed(
-                "audit-sample-gone",
-                f"The audit sample {asked['audit_sample']} was deleted before the job ran.",
-            )
+        samples = [_sample(session, name) for name in asked.get("audit_samples") or [asked["audit_sample"]]]
         run_ = None if asked["run"] is None else session.get(RelabelRun, asked["run"])
-        loaded = load_panel(session, context.blobs, sample, run_, asked)
-        snapshot, corpus = (
-            session.get_one(LabelSnapshot, sample.snapshot_id), session.get_one(Corpus, sample.corpus_id),
-        )  # fmt: skip
+        loaded = load_panel(session, context.blobs, samples, run_, asked)
+        corpus = session.get_one(Corpus, samples[-1].corpus_id)
+        told = [
+            _sample_words(session, sample, drawn, loaded.frame)
+            for sample, drawn in zip(samples, loaded.panel.samples, strict=True)
+        ]
         about = {
             "corpus": {"id": corpus.id, "name": corpus.name, "synthetic": corpus.synthetic},
-            "snapshot": {"id": snapshot.id, "digest": snapshot.digest},
-            "audit_sample": _sample_words(session, sample, loaded),
+            "snapshot": told[-1]["snapshot"],
+            "audit_sample": told[-1],
+            "audit_samples": told,
+            "read_twice": loaded.read_twice,
+            "read_differently": loaded.read_differently,
             "run": adapter_words(session, run_),
         }
     return _Material(loaded, about)
 
 
-def _sample_words(session: AnySession, sample: AuditSample, loaded: Loaded) -> dict[str, Any]:
-    panel, readers = loaded.panel, people(session, sample.id)
+def _sample(session: AnySession, name: str) -> AuditSample:
+    found = session.get(AuditSample, name)
+    if found is None:
+        raise JobFailed("audit-sample-gone", f"The audit sample {name} was deleted before the job ran.")
+    return found
+
+
+def _sample_words(session: AnySession, sample: AuditSample, drawn: Drawn, newest: int) -> dict[str, Any]:
+    """What is told of one sample; newest: texts of the newest frame, which stand first."""
+    readers, snapshot = people(session, sample.id), session.get_one(LabelSnapshot, sample.snapshot_id)
     assert sample.closed_at is not None
     return {
-        "id": sample.id, "name": sample.name, "drawn": int(panel.drawn.sum()), "frame": len(panel.drawn),
-        "strata": int(panel.stratum.max()) + 1, "seed": sample.seed, "readers": sample.readers,
+        "id": sample.id, "name": sample.name, "drawn": int(drawn.drawn.sum()), "frame": int(drawn.frame.sum()),
+        "still_there": int(drawn.drawn[:newest].sum()), "snapshot": {"id": snapshot.id, "digest": snapshot.digest},
+        "strata": int(drawn.stratum.max()) + 1, "seed": sample.seed, "readers": sample.readers,
         "adjudicator": any(person["role"] == "adjudicator" for person in readers),
         "readings": sum(person["read"] for person in readers), "not_blind": sum(person["not_blind"] for person in readers),
         "sealed_at": sample.sealed_at.isoformat(), "closed_at": sample.closed_at.isoformat(),
@@ -151,6 +161,7 @@ def _store(context: JobContext, document: dict[str, Any], blob: Blob) -> None:
             session,
             {
                 "audit_sample": sample,
+                "audit_samples": [one["id"] for one in document["audit_samples"]],
                 "answered": answered,
                 "refused": len(document["analyses"]) - answered,
                 "report": f"/estimates/{context.job_id}/report",

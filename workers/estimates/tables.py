@@ -29,14 +29,9 @@ def hashed(salt: bytes, kind: str, name: str) -> str:
     return hmac.new(salt, f"{kind}:{name}".encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def texts_csv(panel: Panel, text_ids: NDArray[np.int64], answers: Sequence[Answer], salt: bytes) -> bytes:
-    """One row per text of the frame, by hashed id: design, the three readings of every label, columns and predicted labels."""
-    named: dict[str, Sequence[str]] = {
-        "id": [hashed(salt, "text", str(number)) for number in text_ids.tolist()],
-        "stratum": [str(number) for number in panel.stratum.tolist()],
-        "drawn": _flags(panel.drawn),
-        "inclusion": _numbers(panel.inclusion),
-    }
+def texts_csv(panel: Panel, names: Sequence[str], answers: Sequence[Answer], salt: bytes) -> bytes:
+    """One row per text of the frames, by hashed id: design, the three readings of every label, columns and predicted labels."""
+    named: dict[str, Sequence[str]] = {"id": [hashed(salt, "text", name) for name in names]} | _design(panel)
     named["cluster"] = (
         named["id"]
         if panel.clusters is None
@@ -54,6 +49,20 @@ def texts_csv(panel: Panel, text_ids: NDArray[np.int64], answers: Sequence[Answe
             named |= _of_analysis(number, one)
     order = np.argsort(named["id"])
     return written(tuple(named), ([values[row] for values in named.values()] for row in order.tolist()))
+
+
+def _design(panel: Panel) -> dict[str, Sequence[str]]:
+    """Stratum, whether drawn, and π; of several samples each by its number, with its share of the text's weight, empty outside of its frame."""
+    named: dict[str, Sequence[str]] = {}
+    for number, (one, share) in enumerate(zip(panel.samples, panel.shares, strict=True), start=1):
+        end = f".{number}" if len(panel.samples) > 1 else ""
+        frame = one.frame
+        named[f"stratum{end}"] = ["" if value < 0 else str(value) for value in one.stratum.tolist()]
+        named[f"drawn{end}"] = _flags(one.drawn)
+        named[f"inclusion{end}"] = _numbers(np.where(frame, one.inclusion, np.nan))
+        if end:
+            named[f"share{end}"] = _numbers(np.where(frame, share, np.nan))
+    return named
 
 
 def _of_analysis(number: int, one: Answer) -> dict[str, Sequence[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 SOURCES = {
@@ -13,6 +14,8 @@ SOURCES = {
     "ppi": "Angelopoulos, A. N., Duchi, J. C. and Zrnic, T. (2023). PPI++: efficient prediction-powered inference. arXiv:2311.01453.",
     "rare": "Fay, M. P. and Feuer, E. J. (1997). Confidence intervals for directly standardized rates: a method based on the gamma "
     "distribution. Statistics in Medicine 16, 791–801.",
+    "pooled": "Hartley, H. O. (1962). Multiple frame surveys. Proceedings of the Social Statistics Section, American Statistical "
+    "Association, 203–206.",
     "events": "Peduzzi, P., Concato, J., Kemper, E., Holford, T. R. and Feinstein, A. R. (1996). A simulation study of the number of "
     "events per variable in logistic regression analysis. Journal of Clinical Epidemiology 49, 1373–1379.",
 }
@@ -20,7 +23,7 @@ SOURCES = {
 
 def methods(document: Mapping[str, Any]) -> str:
     """The paragraph for the paper, with the numbers of these estimates filled in."""
-    sample, run, answered = document["audit_sample"], document["run"], _answered(document)
+    run, answered = document["run"], _answered(document)
     rare = any(one["rare"] for one in answered)
     helped = (
         "the label given by the annotators"
@@ -35,15 +38,10 @@ def methods(document: Mapping[str, Any]) -> str:
     )
     return " ".join(
         [
-            (
-                f"The labels of {sample['frame']:,} texts had been given by annotators. From these texts a random sample of {sample['drawn']:,}, "
-                f"{_strata(sample)}, was sealed (seed {sample['seed']}) before anyone looked, and read blind by "
-                f"{_readers(sample)}."
-            ),
-            *_not_blind(sample),
+            *_drawn(document),
             (
                 "Estimates combine the labels of all texts with this sample by design-based supervised learning (Egami et al. 2023, 2024): "
-                "every text contributes its predicted label, and every text of the sample, weighted by the inverse of its probability of "
+                "every text contributes its predicted label, and every text that was read, weighted by the inverse of its probability of "
                 "being drawn, the difference between the expert's label and the predicted one, so that the estimates are right "
                 "whatever the predictions are worth."
             ),
@@ -60,6 +58,65 @@ def methods(document: Mapping[str, Any]) -> str:
     )
 
 
+def samples_of(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The samples that estimates rest on, the oldest first."""
+    found: Sequence[Mapping[str, Any]] = document.get("audit_samples") or [document["audit_sample"]]
+    return found
+
+
+def _drawn(document: Mapping[str, Any]) -> list[str]:
+    """How the sample was drawn and read, or each of several, and how they are used together."""
+    samples, newest = samples_of(document), document["audit_sample"]
+    if len(samples) > 1:
+        return _several(document)
+    return [
+        (
+            f"The labels of {newest['frame']:,} texts had been given by annotators. From these texts a random sample of {newest['drawn']:,}, "
+            f"{_strata(newest)}, was sealed (seed {newest['seed']}) before anyone looked, and read blind by {_readers(newest)}."
+        ),
+        *_not_blind(newest),
+    ]
+
+
+def _several(document: Mapping[str, Any]) -> list[str]:
+    samples, newest = samples_of(document), document["audit_sample"]
+    each = "; ".join(
+        f"of {one['frame']:,} texts on {one['sealed_at'][:10]} {one['drawn']:,}, {_strata(one)} (seed {one['seed']}), read blind by {_readers(one)}"
+        for one in samples
+    )
+    gone = sum(one["drawn"] - one["still_there"] for one in samples)
+    found = [
+        (
+            f"The labels of {newest['frame']:,} texts had been given by annotators. {len(samples)} random samples were drawn independently of each "
+            f"other, each sealed before anyone looked: {each}."
+        ),
+        *(
+            words
+            for one in samples
+            for words in _not_blind(one, f" of the sample of {one['sealed_at'][:10]}")
+        ),
+        (
+            "Each text's weight is shared between the samples that could have drawn it, in proportion to the part of its texts that each drew "
+            "(a multiple-frame estimator with constant weights, Hartley 1962)."
+        ),
+    ]
+    if gone:
+        found.append(
+            f"{gone:,} of the texts that were read have since changed or left; they count for their samples' variance alone."
+        )
+    if document["read_twice"]:
+        found.append(
+            f"{document['read_twice']:,} texts were read in more than one sample, {document['read_differently']:,} of them with another label; "
+            "the newest reading counts."
+        )
+    if any(earlier["closed_at"] <= later["sealed_at"] for earlier, later in pairwise(samples)):
+        found.append(
+            "A sample was drawn after an earlier one had been closed: if what that one found decided whether, or how many, texts were to be "
+            "drawn, the intervals do not hold that choice."
+        )
+    return found
+
+
 def _answered(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in document["analyses"] if one["reason"] is None]
 
@@ -70,12 +127,12 @@ def _readers(sample: Mapping[str, Any]) -> str:
     return "two readers and an adjudicator" if sample["adjudicator"] else "two readers"
 
 
-def _not_blind(sample: Mapping[str, Any]) -> list[str]:
+def _not_blind(sample: Mapping[str, Any], of: str = "") -> list[str]:
     if not sample["not_blind"]:
         return []
     return [
         (
-            f"In {sample['not_blind']:,} of {sample['readings']:,} readings the reader had been shown labels or probabilities of the text "
+            f"In {sample['not_blind']:,} of {sample['readings']:,} readings{of} the reader had been shown labels or probabilities of the text "
             "before; these were not blind."
         )
     ]
@@ -115,8 +172,9 @@ def _refusals(document: Mapping[str, Any]) -> list[str]:
 
 def sources(document: Mapping[str, Any]) -> list[str]:
     """What the methods cite."""
-    rare = any(one["rare"] for one in _answered(document))
-    return [words for key, words in SOURCES.items() if key != "rare" or rare]
+    left_out = set() if any(one["rare"] for one in _answered(document)) else {"rare"}
+    left_out |= set() if len(samples_of(document)) > 1 else {"pooled"}
+    return [words for key, words in SOURCES.items() if key not in left_out]
 
 
 def methods_file(document: Mapping[str, Any]) -> str:
@@ -131,6 +189,7 @@ def readme(document: Mapping[str, Any]) -> str:
         corpus=document["corpus"]["name"],
         frame=f"{document['audit_sample']['frame']:,}",
         analyses="\n".join(_line(one) for one in document["analyses"]),
+        several=_SEVERAL if len(samples_of(document)) > 1 else "",
         provenance="\n".join(f"| {name} | {value} |" for name, value in _provenance(document)),
     )
 
@@ -142,15 +201,22 @@ def _line(one: Mapping[str, Any]) -> str:
 
 
 def _provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    sample, run = document["audit_sample"], document["run"]
+    samples, run = samples_of(document), document["run"]
     return [
-        ("labels given", f"snapshot {document['snapshot']['id']}, sha256 {document['snapshot']['digest']}"),
-        ("audit sample", f"{sample['id']}, sealed {sample['sealed_at'][:10]}, frame sha256 {sample['frame_digest']}"),
+        *(("labels given", f"snapshot {one['snapshot']['id']}, sha256 {one['snapshot']['digest']}") for one in samples),
+        *(("audit sample", f"{one['id']}, sealed {one['sealed_at'][:10]}, frame sha256 {one['frame_digest']}") for one in samples),
         ("model", "none" if run is None else f"run {run['id']}, adapter {run['adapter_id']}, digest {run['adapter_digest']}"),
-        ("seeds", f"sample {sample['seed']}, predicted labels {document['seed']}"),
+        ("seeds", f"sample {', '.join(str(one['seed']) for one in samples)}, predicted labels {document['seed']}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items())),
     ]  # fmt: skip
 
+
+_SEVERAL = """
+Several samples are used together: `stratum.S`, `drawn.S`, `inclusion.S` belong to sample S (empty where it could not have drawn the
+text), `share.S` is how much of the text's weight it carries. A text weighs the sum of share / probability over the samples that drew it;
+`inclusion.N` is 1 over that where it was read, else the chance of being read at all. Texts that changed after they were read have a row
+for each content, of which the newest frame's alone is asked about.
+"""
 
 _README = """# Replication package: estimates of {corpus}
 
@@ -173,7 +239,7 @@ them together can point to a person.
 Columns of `texts.csv`: `drawn` 1 where the text was drawn, `inclusion` the probability of that by design, `stratum`, `student.…` the
 label given (1, 0, empty: none), `probability.…` the model's, held out, `expert.…` the reader's. `read.N` is 1 where every label of
 analysis N was settled; `inclusion.N` is the probability less the texts of the stratum that were not.
-
+{several}
 ## Analyses
 
 {analyses}

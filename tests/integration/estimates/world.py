@@ -113,15 +113,15 @@ def _texts(session: WriteSession, corpus_id: str, names: list[str], case: Any, c
     return np.array(ids), np.array(versions)
 
 
-def _blob(session: WriteSession, blobs: BlobStore, content: bytes) -> str:
-    blob = blobs.put_bytes(content)
-    register_blob(session, blobs, blob, "application/octet-stream", "test")
-    return blob.digest
+def blob(session: WriteSession, blobs: BlobStore, content: bytes) -> str:
+    kept = blobs.put_bytes(content)
+    register_blob(session, blobs, kept, "application/octet-stream", "test")
+    return kept.digest
 
 
 def _snapshot(session: WriteSession, blobs: BlobStore, corpus_id: str) -> str:
     row = LabelSnapshot(
-        id=new_id("snp"), corpus_id=corpus_id, digest="5" * 64, blob_digest=_blob(session, blobs, b"labels"), scheme_version=1,
+        id=new_id("snp"), corpus_id=corpus_id, digest="5" * 64, blob_digest=blob(session, blobs, b"labels"), scheme_version=1,
         text_count=TEXTS, cell_count=2 * TEXTS,
     )  # fmt: skip
     session.add(row)
@@ -172,8 +172,8 @@ def _sample(
     )  # fmt: skip
     sample = AuditSample(
         id=new_id("aud"), corpus_id=corpus_id, name="spring", purpose="totals", snapshot_id=snapshot, run_id=run, scheme_version=1,
-        option_keys=list(READ), readers=1, design={}, seed=11, frame_blob=_blob(session, blobs, to_arrow(frame)),
-        seal_blob=_blob(session, blobs, b"{}"),
+        option_keys=list(READ), readers=1, design={}, seed=11, frame_blob=blob(session, blobs, to_arrow(frame)),
+        seal_blob=blob(session, blobs, b"{}"),
     )  # fmt: skip
     session.add(sample)
     session.flush()

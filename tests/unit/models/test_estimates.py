@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from models.estimates.draws import Draw, ExpertSample, pooled
 from models.estimates.moments import Readings, solve, solve_naive
 from models.estimates.regression import Naive, Refusal, group_differences, prevalence, regression
-from models.estimates.sample import ExpertSample, cross_fitted_labels, label_features
+from models.estimates.sample import cross_fitted_labels, label_features
 from models.training.logistic import sigmoid
 
 TEXTS = 4000
@@ -154,3 +155,101 @@ def test_a_separated_label_is_refused_instead_of_running_away():
     refused = regression(["one", "x"], Readings(label, label, X, X), everyone, "logistic", 100)
     assert isinstance(refused, Refusal)
     assert solve_naive(label, X, "linear").coefficients[1] > 0
+
+
+def test_a_stratum_with_one_reading_borrows_its_variance():
+    """By itself it seemed to have none, however much its one text weighed."""
+    stratum = np.repeat([0, 1], [900, 100])
+    sampled = np.zeros(1000, dtype=bool)
+    sampled[[*range(50), 950]] = True
+    inclusion = np.repeat([50 / 900, 1 / 100], [900, 100])
+    label = (np.arange(1000) % 5 == 0).astype(float)
+    ones = np.ones((1000, 1))
+    sample = ExpertSample(sampled, inclusion, stratum)
+    assert set(sample.draws[0].variance_strata) == {0}
+    found = solve(Readings(label, label, ones, ones), sample, "linear", 0.0)
+    assert found.coefficients[0] == pytest.approx((label[:50].mean() * 900 + label[950] * 100) / 1000)
+    read, apart = np.flatnonzero(sampled), sample.weights[sampled]
+    mean = (apart * label[read]).sum() / 1000
+    level = mean - found.coefficients[0]
+    by_hand = level + np.sqrt(51 / 50) * apart * (label[read] - mean)
+    assert found.covariance[0, 0] * 1000**2 == pytest.approx((by_hand**2).sum() * 1000 / 999, rel=1e-6)
+    whole = ExpertSample(sampled, inclusion, np.where(stratum == 1, 2, np.arange(1000) % 2))
+    assert set(whole.draws[0].variance_strata) == {0, 1}
+
+
+def test_one_cluster_that_holds_much_of_the_corpus_leaves_few_degrees_of_freedom():
+    label = (np.random.default_rng(1).random(1000) < 0.3).astype(float)
+    ones = np.ones((1000, 1))
+    everyone = (np.ones(1000, dtype=bool), np.ones(1000), np.zeros(1000, dtype=np.int64))
+    even = ExpertSample(*everyone, np.arange(1000) % 100)
+    giant = ExpertSample(*everyone, np.where(np.arange(1000) < 400, 0, np.arange(1000) % 100))
+    freedom = [solve(Readings(label, label, ones, ones), one, "linear", 0.0).freedom for one in (even, giant)]
+    assert freedom == [99, 4]  # 1000² / (406² + 99 · 6²) clusters of equal size
+
+
+def drawn(rng, texts, frame, count, strata=1):
+    """A draw of so many texts of each stratum from part of the texts."""
+    stratum = np.where(frame, np.arange(texts) % strata, -1)
+    sampled = np.zeros(texts, dtype=bool)
+    inclusion = np.zeros(texts)
+    for h in range(strata):
+        inside = np.flatnonzero(stratum == h)
+        sampled[rng.choice(inside, count, replace=False)] = True
+        inclusion[inside] = count / len(inside)
+    return sampled, inclusion, stratum
+
+
+def shared(first, second):
+    """Shares by how much of its frame each drew."""
+    rates = [np.where(one[2] >= 0, one[0].sum() / (one[2] >= 0).sum(), 0.0) for one in (first, second)]
+    return tuple(
+        Draw(*one, rate / (rates[0] + rates[1])) for one, rate in zip((first, second), rates, strict=True)
+    )
+
+
+def test_two_draws_estimate_each_text_s_moment_by_their_shares():
+    rng = np.random.default_rng(5)
+    texts = 900
+    newer = np.arange(texts) >= 300  # a third has gone since the first draw, a third has come
+    draws = shared(drawn(rng, texts, np.arange(texts) < 600, 60), drawn(rng, texts, newer, 90, strata=2))
+    sample = pooled(draws)
+    assert [round(float(draw.share[400]), 3) for draw in draws] == [0.25, 0.75]
+    assert draws[0].share[[0, 899]].tolist() == [1, 0]
+    label = (rng.random(texts) < 0.4).astype(float)
+    asked = newer.astype(float)[:, None]
+    found = solve(Readings(label * newer, label * newer, asked, asked), sample, "linear", 0.0)
+    parts = [(draw.share * label * newer)[draw.sampled] / draw.inclusion[draw.sampled] for draw in draws]
+    whole = [(draw.share * newer)[draw.sampled] / draw.inclusion[draw.sampled] for draw in draws]
+    assert found.coefficients[0] == pytest.approx(sum(map(np.sum, parts)) / sum(map(np.sum, whole)))
+
+
+def test_pooled_draws_are_narrower_than_either_and_hold_the_truth():
+    """Also where the second draw's strata were made with what the first had found, and the frame has changed."""
+    rng = np.random.default_rng(6)
+    texts, held, narrower, rare = 900, [], [], []
+    everyone, newer = np.ones(texts, dtype=bool), np.arange(texts) >= 150
+    for _ in range(150):
+        label = (rng.random(texts) < 0.3).astype(float)
+        first = drawn(rng, texts, everyone, 120)
+        seen = first[0] & (label == 1)
+        stratum = np.where(newer, np.where(seen, 1, np.where(first[0], 2, 0)), -1)
+        taken = np.where(np.bincount(stratum[newer]) > 40, [100, 10, 10], 5)
+        sampled, inclusion = np.zeros(texts, dtype=bool), np.zeros(texts)
+        for h, count in enumerate(taken.tolist()):
+            inside = np.flatnonzero(stratum == h)
+            sampled[rng.choice(inside, count, replace=False)] = True
+            inclusion[inside] = count / len(inside)
+        draws = shared(first, (sampled, inclusion, stratum))
+        said = np.full(texts, 0.3)
+        both = prevalence(label, said, pooled(draws), inside=newer)
+        alone = prevalence(label, said, ExpertSample(*first), inside=newer)
+        held.append(both.low <= 0.3 <= both.high)
+        narrower.append(both.standard_error < alone.standard_error)
+        few = (rng.random(texts) < 0.03).astype(float)
+        found = prevalence(few, np.full(texts, 0.03), pooled(draws), inside=newer)
+        assert "rare counts" in found.method
+        rare.append(found.low <= 0.03 <= found.high)
+    assert np.mean(held) > 0.9
+    assert np.mean(narrower) > 0.95
+    assert np.mean(rare) > 0.92

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.estimates.answers import answer
-from models.estimates.panel import Analysis, Label, Panel, Term
+from models.estimates.panel import Analysis, Drawn, Label, Panel, Term
 from models.estimates.preparing import prepare
 
 TEXTS = 600
@@ -38,7 +38,7 @@ def panel() -> Panel:
         "year": rng.integers(2015, 2022, TEXTS).tolist(), "court": court,
         "amount": (2020 + 2.0 * truth + rng.normal(0, 0.1, TEXTS)).tolist(), "won": truth.tolist(),
     }  # fmt: skip
-    return Panel({"remorse": label}, columns, stratum, drawn, None, np.ones(TEXTS, dtype=np.bool_))
+    return Panel({"remorse": label}, columns, (Drawn(stratum, drawn),), None, np.ones(TEXTS, dtype=np.bool_))
 
 
 def of(kind: Any, *covariates: Term, outcome: Term = REMORSE, drop: bool = False) -> Analysis:
@@ -106,7 +106,7 @@ def test_too_few_events_clusters_and_readings_are_refused(panel: Panel) -> None:
 def test_skipped_texts_lower_the_probability_of_their_stratum_until_they_are_too_many(panel: Panel) -> None:
     label = panel.labels["remorse"]
     expert = label.expert.copy()
-    first = np.flatnonzero(panel.drawn & (panel.stratum == 0))
+    first = np.flatnonzero(panel.drawn & (panel.samples[0].stratum == 0))
     expert[first[:20]] = -1
     found = prepare(replace(panel, labels={"remorse": replace(label, expert=expert)}), of("prevalence"))
     assert (found.refusal, found.skipped) == (None, 20)

@@ -22,7 +22,7 @@ for (n in unique(analyses$analysis[analyses$kind != "prevalence"])) {
   labelled <- texts[[paste("read", n, sep = ".")]][use] == "1"
   data <- data.frame(
     cluster = texts$cluster[use], labelled = as.numeric(labelled),
-    sample_prob = number_of(texts[[paste("inclusion", n, sep = ".")]][use])
+    sample_prob = pmin(1, number_of(texts[[paste("inclusion", n, sep = ".")]][use])) # of several samples 1 / weight, where read
   )
   terms <- character(0)
   labels <- character(0)

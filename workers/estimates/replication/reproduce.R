@@ -19,8 +19,34 @@ number_of <- function(values) {
   found
 }
 column <- function(...) number_of(texts[[paste(..., sep = ".")]])
-stratum <- as.integer(factor(texts$stratum))
 cluster <- as.integer(factor(texts$cluster))
+
+# The sample, or each of several: stratum (NA: not in its frame), who was read, sizes, share of the texts' weight; `group`: strata for
+# the variance, where one of which a single text was read goes with the next one that was read, the last with the one before.
+samples <- function(n) {
+  ends <- if ("stratum" %in% names(texts)) "" else paste0(".", sort(as.integer(sub("^stratum\\.", "", grep("^stratum\\.[0-9]+$", names(texts), value = TRUE)))))
+  lapply(ends, function(end) {
+    h <- suppressWarnings(as.integer(texts[[paste0("stratum", end)]])) + 1L
+    read <- number_of(texts[[paste0("drawn", end)]]) > 0 & column("read", n) > 0
+    sizes <- tabulate(h)
+    taken <- tabulate(h[read], length(sizes))
+    into <- seq_along(sizes)
+    waiting <- before <- NA
+    for (k in which(taken > 0)) {
+      if (!is.na(waiting)) {
+        into[k] <- into[waiting]
+        waiting <- NA
+      } else if (taken[k] == 1 && sizes[k] > 1) {
+        waiting <- k
+        next
+      }
+      before <- k
+    }
+    if (!is.na(waiting) && !is.na(before)) into[waiting] <- into[before]
+    share <- if (end == "") rep(1, length(h)) else number_of(texts[[paste0("share", end)]])
+    list(h = h, inside = !is.na(h), read = read, sizes = sizes, taken = taken, share = share, group = into[h])
+  })
+}
 
 # A column of the design, or the outcome, in one reading of the labels; 0 for texts not asked about.
 reading <- function(n, row, how) {
@@ -66,18 +92,21 @@ root <- function(parts, logistic) {
 
 # Sandwich over clusters; the sampled part is centred within its stratum, as it is drawn there without replacement.
 covariance <- function(n, parts, beta, logistic, lambda) {
-  read <- column("read", n) > 0
   part <- lapply(parts, function(p) p$x * (p$y - average(drop(p$x %*% beta), logistic)))
-  sampled <- part$expert - lambda * part$predicted
   each <- lambda * part$predicted
-  for (h in unique(stratum)) {
-    drawn <- stratum == h & read
-    k <- sum(drawn)
-    if (k == 0) next
-    level <- colMeans(sampled[drawn, , drop = FALSE])
-    each[stratum == h, ] <- sweep(each[stratum == h, , drop = FALSE], 2, level, `+`)
-    apart <- sweep(sampled[drawn, , drop = FALSE], 2, level)
-    each[drawn, ] <- each[drawn, , drop = FALSE] + sqrt(k / max(k - 1, 1)) * parts$expert$w[drawn] * apart
+  for (s in samples(n)) {
+    sampled <- s$share * (part$expert - lambda * part$predicted)
+    weight <- (s$sizes / pmax(s$taken, 1))[s$h]
+    for (g in unique(s$group[s$read])) {
+      here <- s$inside & s$group == g
+      here[is.na(here)] <- FALSE
+      drawn <- here & s$read
+      k <- sum(drawn)
+      level <- colSums(weight[drawn] * sampled[drawn, , drop = FALSE]) / sum(weight[drawn])
+      each[here, ] <- sweep(each[here, , drop = FALSE], 2, level, `+`)
+      apart <- sweep(sampled[drawn, , drop = FALSE], 2, level)
+      each[drawn, ] <- each[drawn, , drop = FALSE] + sqrt(k / max(k - 1, 1)) * weight[drawn] * apart
+    }
   }
   summed <- rowsum(each, cluster)
   count <- length(unique(cluster[column("asked", n) > 0]))
@@ -121,27 +150,36 @@ rare <- function(n, rows) {
   said <- column("predicted", n, name)
   count <- sum(asked)
   turned <- mean(labels[read & asked > 0]) > 0.5
-  e <- asked * (if (turned) 1 - labels else labels)
-  q <- asked * (if (turned) 1 - said else said)
-  sizes <- tabulate(stratum)
-  taken <- tabulate(stratum[read], length(sizes))
-  q <- (q - ave(q, stratum))[read]
-  e <- e[read]
-  h <- stratum[read]
+  yes <- asked * (if (turned) 1 - labels else labels)
+  guess <- asked * (if (turned) 1 - said else said)
+  e <- q <- h <- sizes <- taken <- NULL
+  largest <- 0
+  for (s in samples(n)) {
+    expected <- s$share * guess
+    expected[s$inside] <- expected[s$inside] - ave(expected[s$inside], s$h[s$inside])
+    weight <- s$share * (s$sizes / pmax(s$taken, 1))[s$h]
+    largest <- max(largest, weight[s$inside & asked > 0])
+    e <- c(e, (s$share * yes)[s$read])
+    q <- c(q, expected[s$read])
+    h <- c(h, s$h[s$read] + length(sizes))
+    sizes <- c(sizes, s$sizes)
+    taken <- c(taken, s$taken)
+  }
   centred <- function(values) values - ave(values, h)
   scale <- (sizes^2 * (1 - taken / sizes) / (pmax(taken, 1) * pmax(taken - 1, 1)))[h]
   out <- (taken / pmax(taken - 1, 1))[h]
-  product <- scale * centred(e) * centred(q)
-  square <- scale * centred(q)^2
+  apart <- centred(q)
+  apart[abs(apart) <= 1e-9 * max(abs(q))] <- 0 # rounding
+  product <- scale * centred(e) * apart
+  square <- scale * apart^2
   covered <- sum(product) - out * product
   spread <- sum(square) - out * square
   noise <- sum(product^2) - product^2
-  slopes <- ifelse(spread > 0, covered / spread, 0)
+  slopes <- ifelse(spread > 1e-9 * sum(square), covered / spread, 0)
   certain <- ifelse(noise > 0, covered^2 / noise, 0)
   corrected <- e - pmax(slopes, 0) * certain / (certain + 2) * q
-  total <- max(sum(corrected * (sizes / pmax(taken, 1))[h]), sum(e))
+  total <- max(sum(corrected * (sizes / pmax(taken, 1))[h]), sum(yes[read]))
   variance <- sum(centred(corrected)^2 * scale) + total * (1 - total / count)
-  largest <- max(sizes / pmax(taken, 1))
   tail <- (1 - as.numeric(rows$level_of_intervals[1])) / 2
   low <- if (total > 0 && variance > 0) qgamma(tail, total^2 / variance, scale = variance / total) else total
   more <- total + largest

@@ -70,6 +70,35 @@ def _compared(texts: dict[str, list[str]], number: str, rows: list[dict[str, str
     return told
 
 
+def _samples(texts: dict[str, list[str]], number: str) -> list[dict[str, Any]]:
+    """The sample, or each of several: stratum (-1: not in its frame), who was read, π less those that were not settled, share of the weight."""
+    ends = [""] if "stratum" in texts else [f".{k}" for k in range(1, 11) if f"stratum.{k}" in texts]
+    found = []
+    for end in ends:
+        stratum = np.array([int(value) if value else -1 for value in texts[f"stratum{end}"]])
+        read = (_numbers(texts, f"drawn{end}") > 0) & (_numbers(texts, f"read.{number}") > 0)
+        sizes = np.bincount(stratum[stratum >= 0])
+        taken = np.bincount(stratum[read], minlength=len(sizes))
+        share = _numbers(texts, f"share{end}") if end else np.ones(len(stratum))
+        found.append({"stratum": stratum, "read": read, "sizes": sizes, "taken": taken, "share": share})
+    return found
+
+
+def _joined(sample: dict[str, Any]) -> Any:
+    """Strata for the variance: one of which a single text was read goes with the next one that was read, the last with the one before."""
+    into, waiting, before = np.arange(len(sample["sizes"])), None, None
+    for h in np.flatnonzero(sample["taken"]):
+        if waiting is not None:
+            into[h], waiting = into[waiting], None
+        elif sample["taken"][h] == 1 and sample["sizes"][h] > 1:
+            waiting = h
+            continue
+        before = h
+    if waiting is not None and before is not None:
+        into[waiting] = into[before]
+    return np.where(sample["stratum"] >= 0, into[sample["stratum"]], -1)
+
+
 def _reading(texts: dict[str, list[str]], number: str, row: dict[str, str], how: str) -> Any:
     """A column of the design, or the outcome, in one reading of the labels: expert, predicted or student; 0 for texts not asked about."""
     asked = _numbers(texts, f"asked.{number}")
@@ -134,21 +163,18 @@ def _slope(x: Any, weights: Any, beta: Any, logistic: bool) -> Any:
 def _covariance(texts: dict[str, list[str]], number: str, beta: Any, equation: Any, tuning: float) -> Any:
     """Sandwich over clusters; the sampled part is centred within its stratum, as it is drawn there without replacement."""
     y, x, weights, logistic = equation
-    read = _numbers(texts, f"read.{number}") > 0
-    stratum = np.unique(texts["stratum"], return_inverse=True)[1]
     clusters = np.unique(texts["cluster"], return_inverse=True)[1]
     part = {how: x[how] * (y[how] - _mean(x[how] @ beta, logistic))[:, None] for how in x}
-    sampled = part["expert"] - tuning * part["predicted"]
     each = tuning * part["predicted"]
-    for h in range(stratum.max() + 1):
-        here, drawn = stratum == h, (stratum == h) & read
-        if not drawn.any():
-            continue
-        n, level = drawn.sum(), sampled[drawn].mean(0)
-        each[here] += level
-        each[drawn] += (np.sqrt(n / max(n - 1, 1)) * weights["expert"][drawn])[:, None] * (
-            sampled[drawn] - level
-        )
+    for sample in _samples(texts, number):
+        sampled = sample["share"][:, None] * (part["expert"] - tuning * part["predicted"])
+        group = _joined(sample)
+        weight = (sample["sizes"] / np.maximum(sample["taken"], 1))[sample["stratum"]]
+        for h in np.unique(group[sample["read"]]):
+            here, drawn = group == h, (group == h) & sample["read"]
+            n, level = drawn.sum(), np.average(sampled[drawn], axis=0, weights=weight[drawn])
+            each[here] += level
+            each[drawn] += (np.sqrt(n / max(n - 1, 1)) * weight[drawn])[:, None] * (sampled[drawn] - level)
     summed = np.zeros((clusters.max() + 1, len(beta)))
     np.add.at(summed, clusters, each)
     asked = _numbers(texts, f"asked.{number}") > 0
@@ -175,27 +201,37 @@ def _rare(texts: dict[str, list[str]], number: str, name: str, level: float) -> 
     """A share with few events: the difference estimator with one slope per text, and Fay and Feuer's (1997) interval."""
     asked, read = _numbers(texts, f"asked.{number}"), _numbers(texts, f"read.{number}") > 0
     labels, said = _numbers(texts, f"expert.{name}"), _numbers(texts, f"predicted.{number}.{name}")
-    stratum = np.unique(texts["stratum"], return_inverse=True)[1]
     count = asked.sum()
     turned = labels[read & (asked > 0)].mean() > 0.5  # the rarer value is counted
-    e, q = (asked * (1 - values if turned else values) for values in (labels, said))
-    sizes, taken = np.bincount(stratum), np.bincount(stratum[read], minlength=stratum.max() + 1)
-    q = (q - (np.bincount(stratum, q) / sizes)[stratum])[read]
-    e, h = e[read], stratum[read]
+    yes, guess = (asked * (1 - values if turned else values) for values in (labels, said))
+    parts, before, largest = [], 0, 0.0
+    for sample in _samples(texts, number):
+        inside, rows, h = sample["stratum"] >= 0, sample["read"], sample["stratum"]
+        q = sample["share"] * guess
+        q -= (np.bincount(h[inside], q[inside]) / sample["sizes"])[h]
+        parts.append(
+            ((sample["share"] * yes)[rows], q[rows], h[rows] + before, sample["sizes"], sample["taken"])
+        )
+        weight = sample["share"] * (sample["sizes"] / np.maximum(sample["taken"], 1))[h]
+        largest = max(largest, float(weight[inside & (asked > 0)].max()))
+        before += len(sample["sizes"])
+    e, q, h, sizes, taken = (np.concatenate(values) for values in zip(*parts, strict=True))
 
     def centred(values: Any) -> Any:
         return values - (np.bincount(h, values, len(sizes)) / np.maximum(taken, 1))[h]
 
     scale = (sizes**2 * (1 - taken / sizes) / (np.maximum(taken, 1) * np.maximum(taken - 1, 1)))[h]
     out = (taken / np.maximum(taken - 1, 1))[h]
-    product, square = scale * centred(e) * centred(q), scale * centred(q) ** 2
+    apart = centred(q)
+    apart[np.abs(apart) <= 1e-9 * np.abs(q).max()] = 0  # rounding
+    product, square = scale * centred(e) * apart, scale * apart**2
     covered, spread = product.sum() - out * product, square.sum() - out * square
     noise = (product**2).sum() - product**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(spread > 0, covered / spread, 0.0)
+        slope = np.where(spread > 1e-9 * square.sum(), covered / spread, 0.0)
         certain = np.where(noise > 0, covered**2 / noise, 0.0)
     corrected = e - np.maximum(slope, 0) * certain / (certain + 2) * q
-    total = max(float(corrected @ (sizes / np.maximum(taken, 1))[h]), float(e.sum()))
+    total = max(float(corrected @ (sizes / np.maximum(taken, 1))[h]), float(yes[read].sum()))
     variance = float(centred(corrected) ** 2 @ scale) + total * (1 - total / count)
     found = {
         "estimate": [1 - total / count if turned else total / count],
@@ -203,7 +239,7 @@ def _rare(texts: dict[str, list[str]], number: str, name: str, level: float) -> 
     }
     if stats is None:
         return found
-    largest, tail = float((sizes / np.maximum(taken, 1)).max()), (1 - level) / 2
+    tail = (1 - level) / 2
     low = (
         stats.gamma.ppf(tail, total**2 / variance, scale=variance / total)
         if total > 0 and variance > 0
