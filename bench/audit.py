@@ -78,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
         "--macro-shares", nargs="*", type=float, default=list(audit_injected.SHARES),
         help="shares at which models are trained again on what was looked up, which takes most of the time",
     )  # fmt: skip
+    made_up.add_argument(
+        "--rounds", type=int, default=1, help="sets of errors and folds in (b), from --seed on; figures are their mean"
+    )  # fmt: skip
+    made_up.add_argument(
+        "--choose-on", type=int, default=1_000, metavar="SEED",
+        help="of other errors and folds, on all of which together cleanlab's scorer and pooling are chosen in (b)",
+    )  # fmt: skip
     made_up.add_argument("--crowds", type=int, default=3, help="simulated sets of annotators in (c)")
     return made
 

@@ -20,7 +20,7 @@ from bench.audit_measures import pooled_text
 from models.audit.plain import cell_values
 from models.audit.ranking import flagged
 from models.audit.stack import Design
-from models.audit.suspicion import Evidence, score
+from models.audit.suspicion import Evidence, Suspicion, score
 from models.scheme import Labels, Scheme
 
 Scores = NDArray[np.float32]
@@ -68,9 +68,7 @@ def arms(evidence: Evidence, seed: int, designs: Sequence[Design] = DESIGNS) -> 
     for name in ("self_confidence", "margin", "confident_learning", "knn"):
         if name in without["whole"].every:
             yield name, _ours(without["whole"].every[name], "noisy_or")
-    stacked = without["whole"].stacked
-    for name, found in zip(CLEANLAB, (probabilities, probabilities if stacked is None else stacked), strict=True):  # fmt: skip
-        yield from _cleanlab(name, given, found, scheme)
+    yield from _cleanlab_on_both(evidence, without["whole"])
     for design in designs:
         told = "remand" if design == "whole" else f"remand {design}"
         yield f"{told}, unlimited", _ours(without[design].every["unlimited"], "noisy_or")
@@ -79,6 +77,18 @@ def arms(evidence: Evidence, seed: int, designs: Sequence[Design] = DESIGNS) -> 
             known = score(evidence, seed, design)
             yield from ((f"{told} with annotators, {pooling}", _ours(known.scores, pooling)) for pooling in TEXT_POOLINGS)  # fmt: skip
             yield f"{told} with annotators, unlimited", _ours(known.every["unlimited"], "noisy_or")
+
+
+def cleanlab_arms(evidence: Evidence, seed: int) -> Iterator[tuple[str, Arm]]:
+    """cleanlab's arms alone."""
+    return _cleanlab_on_both(evidence, score(replace(evidence, annotations=None), seed))
+
+
+def _cleanlab_on_both(evidence: Evidence, found: Suspicion) -> Iterator[tuple[str, Arm]]:
+    """On the text probabilities and on our stacked ones."""
+    stacked = evidence.probabilities if found.stacked is None else found.stacked
+    for name, probabilities in zip(CLEANLAB, (evidence.probabilities, stacked), strict=True):
+        yield from _cleanlab(name, evidence.labels, probabilities, evidence.scheme)
 
 
 def _differs(probabilities: NDArray[np.float32], given: Labels, scheme: Scheme) -> Mask:

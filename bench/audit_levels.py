@@ -45,8 +45,11 @@ def level(
     draws: int,
     seed: int,
     only: Collection[str] | None = None,
+    chosen: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Figures of one level: means over rounds, and ΔAP against cleanlab's best on either kind of probabilities.
+    """Figures of one level: means over rounds, and ΔAP against cleanlab on either kind of probabilities.
+
+    `against` is by `chosen`; `against_best` by cleanlab's best scorer and pooling for these very errors.
 
     Args:
         rounds: corpora scored alike, with the same texts.
@@ -55,29 +58,41 @@ def level(
         draws: of the bootstrap.
         seed: of the draws.
         only: the arms of ours that are compared; None: all.
+        chosen: cleanlab's scorer and pooling by kind of probabilities; None: the best on the development texts.
     """
     figures = {
         arm: _mean([_figures(r, r.arms[arm], name, r.counted) for r in rounds]) for arm in rounds[0].arms
     }
     best = {source: _best(rounds, source, name) for source in CLEANLAB}
+    chosen = best if chosen is None else chosen
+    referred = [chosen[source] for source in CLEANLAB] + [best[source] for source in CLEANLAB]
     compared = [
         {
             arm: _triple(r, found, name, r.counted)
             for arm, found in r.arms.items()
-            if arm in best.values() or (not arm.startswith("cleanlab") if only is None else arm in only)
+            if arm in referred or (not arm.startswith("cleanlab") if only is None else arm in only)
         }
         for r in rounds
     ]
-    against = gains(compared, groups, list(best.values()), draws, seed)
-    return {"arms": figures, "best": best, "against": dict(zip(best, against, strict=True))}
+    against = gains(compared, groups, referred, draws, seed)
+    return {
+        "arms": figures,
+        "best": best,
+        "chosen": dict(chosen),
+        "against": dict(zip(CLEANLAB, against[: len(CLEANLAB)], strict=True)),
+        "against_best": dict(zip(CLEANLAB, against[len(CLEANLAB) :], strict=True)),
+    }
+
+
+def average_precision(r: Scored, arm: Arm, name: Level) -> float:
+    """Of one arm on the development texts."""
+    return _figures(r, arm, name, r.development)["ap"]
 
 
 def _best(rounds: Sequence[Scored], source: str, name: Level) -> str:
     """cleanlab's scorer and pooling with the highest mean AP on the development texts."""
     names = [arm for arm in rounds[0].arms if arm.startswith(source)]
-    found = {
-        arm: np.mean([_figures(r, r.arms[arm], name, r.development)["ap"] for r in rounds]) for arm in names
-    }
+    found = {arm: np.mean([average_precision(r, r.arms[arm], name) for r in rounds]) for arm in names}
     return max(names, key=lambda arm: found[arm])
 
 
@@ -107,6 +122,7 @@ def fixed(
     scheme: Scheme,
     folds: NDArray[np.int32],
     seed: int,
+    chosen: str | None = None,
 ) -> dict[str, float]:
     """Macro-F1 of TF-IDF on untouched truth, learnt from given values of which as many cells as are wrong were looked up.
 
@@ -118,12 +134,13 @@ def fixed(
         scheme: names the cells.
         folds: held out in learning: the truth that is read is of texts that no model saw.
         seed: of the random cells.
+        chosen: cleanlab's scorer on text probabilities; None: the best on the development texts.
     """
     usable = r.agreed & r.counted[:, None]
     count = int((r.wrong & usable).sum())
     chosen = {
         "random": np.random.default_rng(seed).random(r.wrong.shape),
-        "cleanlab, text": r.arms[_best([r], CLEANLAB[0], "cells")].cells,
+        "cleanlab, text": r.arms[chosen or _best([r], CLEANLAB[0], "cells")].cells,
         "remand": r.arms["remand, noisy_or"].cells,
     }
     if "remand with annotators, noisy_or" in r.arms:

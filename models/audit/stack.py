@@ -3,8 +3,8 @@
 A model per option predicts the given value from the held-out logits, the text's *other* given options, the texts beside it
 and similar texts elsewhere. It is fitted around the mean of the text models' logits: what the rest adds has to be shown by
 the data. Where annotators are known each has an effect of its own in the fit, and a text is read as every *other* annotator
-would have answered: a habit of the one who gave a value must not excuse it. Beside it stand readings without the given values
-around a cell, which say what those may not explain away (`models.audit.suspicion`).
+would have answered: a habit of the one who gave a value must not excuse it. Beside it stand readings by less: without the text's other given
+options, and by the mean logit alone. They say what the rest may not explain away (`models.audit.suspicion`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.audit.evidence import Annotations, Evidence
-from models.audit.neighbours import Similar, adjacent, label_rates, similar_texts
+from models.audit.neighbours import Similar, adjacent, group_codes, label_rates, similar_texts
 from models.audit.stack_fits import Choice, Matrix, Table, read
 from models.data.folds import assign_folds
 from models.scheme import MISSING, NO, YES
@@ -44,10 +44,13 @@ class Stacked:
 
     probabilities: NDArray[np.float32]
     """float32 (texts, options): the mean of the readings with and without the text's other given options."""
-    apart: NDArray[np.float32]
-    """The same read from texts alone: from nothing that was given to the text or to those beside it."""
+    mean: NDArray[np.float32]
+    """The same read by the mean of the text models alone."""
     alone: NDArray[np.float32]
     """The same without the text's other given options."""
+    effects: NDArray[np.float32]
+    """Design effect of groups on what each cell is read by, of at least 1: float32 (texts, options). Three says that the
+    groups bear it out like a third as many texts that speak for themselves."""
     kept: list[str]
     """Options that kept the held-out probability, in all parts or some."""
     features: list[str]
@@ -78,7 +81,7 @@ def stack(evidence: Evidence, seed: int, design: Design = "whole", threads: int 
     parts = assign_folds(evidence.groups, min(CROSSING, len(set(evidence.groups))), seed)
     near = _near(evidence, seed)
     voices = _voices(evidence.annotations, len(evidence.labels))
-    found = np.stack([evidence.probabilities] * 3)
+    found = np.stack([evidence.probabilities] * 3 + [np.ones_like(evidence.probabilities)])
 
     def read_one(part: np.int32) -> tuple[set[str], set[str]]:
         return _read_part(evidence, near, voices, parts == part, design, found)
@@ -89,8 +92,8 @@ def stack(evidence: Evidence, seed: int, design: Design = "whole", threads: int 
     features: set[str] = {"logits"}.union(*(each for _, each in told))
     similar = None if near is None else label_rates(near, evidence.labels, evidence.groups)
     keys = [key for key in evidence.scheme.option_keys if key in kept]
-    both, apart, alone = found
-    return Stacked(both, apart, alone, keys, sorted(features), similar)
+    both, mean, alone, effects = found
+    return Stacked(both, mean, alone, effects, keys, sorted(features), similar)
 
 
 def _read_part(
@@ -101,25 +104,27 @@ def _read_part(
     design: Design,
     found: NDArray[np.float32],
 ) -> tuple[set[str], set[str]]:
-    """Read one part by fits on the others into `found`, float32 (3, texts, options); options that kept the held-out
-    probability, and names of features."""
+    """Read one part by fits on the others into `found`, float32 (4, texts, options): the fields of `Stacked` in their order.
+    Options that kept the held-out probability, and names of features."""
     features = blocks(evidence, near, held_out, twice=design == "lean")
     shares = np.zeros((len(evidence.labels), 0)) if voices is None else voices.shares
-    table, kept, split = Table.of(features, shares), set(), None
+    table, kept, split = Table.of(features, shares, group_codes(evidence.groups)), set(), None
     for column, key in enumerate(evidence.scheme.option_keys):
         given = evidence.labels[:, column]
         known = np.isfinite(evidence.probabilities[:, column]) & np.isin(given, (NO, YES))
         learnt, new = known & ~held_out, known & held_out
-        truth = (given[learnt] == YES).astype(np.float64)
-        if min(truth.sum(), (1 - truth).sum()) < FEWEST:
+        yes = int((given[learnt] == YES).sum())
+        if min(yes, int(learnt.sum()) - yes) < FEWEST:
             kept.add(key)
             continue
         choice = Choice.of(table, evidence.scheme, column, design)
         if split is None or not split.holds(learnt, new):
             split = table.split(learnt, new)  # the same one for all options, mostly
+        truth = (given[split.rows] == YES).astype(np.float64)
         readings = read(choice, split, truth, None if voices is None else voices.effects)
         both = np.float32(0.5) * (readings.alone + readings.beside)
-        told: list[NDArray[np.float32]] = [both, readings.apart, readings.alone]
+        found[3, new, column] = readings.effect
+        told: list[NDArray[np.float32]] = [both, readings.mean, readings.alone]
         for place, logits in enumerate(told):
             found[place, new, column] = _read_by_others(logits, voices, new)
     return kept, set(features)
@@ -163,7 +168,7 @@ def _habit(evidence: Evidence, mean: Matrix) -> Matrix:
     """How much more often the other texts of a text's group were given each option than their texts make likely: float64 (texts, options)."""
     known = (np.isfinite(evidence.probabilities) & np.isin(evidence.labels, (NO, YES))).astype(np.float64)
     beyond = known * ((evidence.labels == YES) - sigmoid(mean))
-    codes = np.unique(np.asarray(evidence.groups, dtype=np.str_), return_inverse=True)[1]
+    codes = group_codes(evidence.groups)
     members = csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
     total, counted = members @ beyond, members @ known
     return np.asarray((total[codes] - beyond) / (counted[codes] - known + FEW))

@@ -1,22 +1,26 @@
 """The fits of the stack: three nested readings of an option, each a penalised logistic regression around the texts' mean logit.
 
 All features of a part stand in one matrix, scaled once by the rows that are learnt from; an option takes its columns of it.
-The readings are prefixes of these columns: `apart` has the texts alone, `alone` the given values of the texts beside it too,
-`beside` the text's other given options as well. On many rows a fit begins on some of them and goes on over all rows
-with the curvature found there, so that a step costs two products with a vector (Fletcher, Practical Methods of
-Optimization, chapter 3).
+The readings are prefixes of these columns: `mean` has the text models' mean logit alone, `alone` all that is known of texts and
+the given values of the texts beside it, `beside` the text's other given options as well. On many rows a fit begins on some of
+them and goes on over all rows with the curvature found there, so that a step costs two products with a vector (Fletcher,
+Practical Methods of Optimization, chapter 3).
+
+Every reading is fitted twice. The first fit shows how unlike each other the groups are: the design effect of a coefficient is
+the variance of its score summed by group over that of independent rows (Kish 1965; Liang and Zeger 1986). One says that every
+text speaks for itself; three, that a third as many do, because whole groups were read by a habit of their own. In the second
+fit each coefficient is held to its prior by so much more, squared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.scheme import Scheme
-from models.training.logistic import curvature, fit_logistic
+from models.training.logistic import curvature, fit_logistic, sigmoid
 
 Matrix = NDArray[np.float64]
 Columns = NDArray[np.float32]
@@ -31,17 +35,20 @@ FIRST_ROWS = 4_000
 """Rows that a fit on many rows begins with."""
 CONTEXT = ("before_given", "after_given", "before_2_given", "after_2_given")
 """Blocks that hold what was given to other texts of the group."""
+_LEAST = np.float32(1e-12)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
     """Logits of some rows in every reading of an option."""
 
-    apart: Columns
+    mean: Columns
     """float32 (rows, voices); one column without annotators."""
     alone: Columns
     beside: Columns
     """`alone` itself where the scheme has no other options that may speak."""
+    effect: float
+    """Mean design effect of what `beside` reads by, each at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +60,27 @@ class Table:
     """Of each block, its first row in `columns`; a block has one row per option."""
     shares: int
     """Rows of annotators' shares, which stand before the last one, the intercept."""
+    groups: NDArray[np.int64]
+    """int64 (texts,): group of each text."""
 
     @staticmethod
-    def of(blocks: dict[str, Matrix], shares: Matrix) -> Table:
-        """blocks: float64 (texts, options) each. shares: float64 (texts, annotators)."""
+    def of(blocks: dict[str, Matrix], shares: Matrix, groups: NDArray[np.int64]) -> Table:
+        """blocks: float64 (texts, options) each. shares: float64 (texts, annotators). groups: int64 (texts,)."""
         texts = len(shares)
         joined = [np.asarray(block.T, dtype=np.float32) for block in blocks.values()]
         joined += [np.asarray(shares.T, dtype=np.float32), np.ones((1, texts), dtype=np.float32)]
         starts = np.cumsum([0, *(len(block) for block in joined[:-2])])
         return Table(
-            np.concatenate(joined), dict(zip(blocks, starts.tolist(), strict=False)), shares.shape[1]
+            np.concatenate(joined), dict(zip(blocks, starts.tolist(), strict=False)), shares.shape[1], groups
         )
 
     def split(self, learnt: NDArray[np.bool_], new: NDArray[np.bool_]) -> Split:
         """Rows to learn from and rows to read, around the mean and by the spread of the former; the mean logit, shares and
         intercept as they are."""
-        known = self.columns[:, learnt]
+        rows = np.flatnonzero(learnt)
+        rows = rows[np.argsort(self.groups[rows], kind="stable")]
+        starts = np.flatnonzero(np.diff(self.groups[rows], prepend=-1))
+        known = self.columns[:, rows]
         centre = known.mean(axis=1, dtype=np.float64)
         spread = known.std(axis=1, dtype=np.float64) + 1e-6
         width = (len(self.columns) - self.shares - 1) // len(self.start)
@@ -77,16 +89,19 @@ class Table:
         kept[len(centre) - self.shares - 1 :] = True
         centre[kept], spread[kept] = 0.0, 1.0
         low, wide = (each.astype(np.float32)[:, None] for each in (centre, spread))
-        return Split(learnt, new, (known - low) / wide, (self.columns[:, new] - low) / wide)
+        return Split(rows, starts, new, (known - low) / wide, (self.columns[:, new] - low) / wide)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """The features of the rows to learn from and of those to read, scaled."""
 
-    learnt: NDArray[np.bool_]
-    """bool (texts,)."""
+    rows: NDArray[np.int64]
+    """int64 (rows to learn from,): which they are, group by group."""
+    starts: NDArray[np.int64]
+    """int64 (groups,): where each group begins among them."""
     new: NDArray[np.bool_]
+    """bool (texts,): rows to read."""
     known: Columns
     """float32 (features, rows to learn from)."""
     unread: Columns
@@ -94,7 +109,11 @@ class Split:
 
     def holds(self, learnt: NDArray[np.bool_], new: NDArray[np.bool_]) -> bool:
         """Whether it is of these rows."""
-        return np.array_equal(self.learnt, learnt) and np.array_equal(self.new, new)
+        return (
+            len(self.rows) == int(learnt.sum())
+            and bool(learnt[self.rows].all())
+            and np.array_equal(self.new, new)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +121,14 @@ class Choice:
     """The columns of an option in the order of the nested readings."""
 
     rows: NDArray[np.int64]
-    """int64 (features,): rows of `Table.columns`; the mean logit first, intercept and shares at the end of `apart`."""
+    """int64 (features,): rows of `Table.columns`, the mean logit first."""
     precision: Matrix
     """float64 (features,): of each coefficient's prior."""
     widths: tuple[int, int, int]
-    """Features of `apart`, `alone` and `beside`."""
-    aside: int
-    """The last features of `apart`, which are learnt beside the others and not read by: annotators' shares or, where they are
-    not known, the group's habit."""
+    """Features of `mean`, `alone` and `beside`."""
+    aside: slice
+    """Features that are learnt beside the others and not read by: annotators' shares, which every reading has, or, where
+    they are not known, the group's habit, which `mean` does not have."""
 
     @staticmethod
     def of(table: Table, scheme: Scheme, column: int, design: str) -> Choice:
@@ -123,19 +142,20 @@ class Choice:
         rest = [start["logits"] + other for other in range(options) if other != column and design == "whole"]
         last = len(table.columns) - 1
         ones, shares = [last], list(range(last - table.shares, last))
-        aside = shares or [start["habit"] + column]
+        habit = [] if shares else [start["habit"] + column]
         near = [start[name] + column for name in CONTEXT if name in start]
         given = [start["given"] + other for other in other_options(scheme, column)]
         parts = [
-            (mean, PRECISIONS["mean"]), (own, PRECISIONS["own"]), (rest, PRECISIONS["rest"]), (ones, 1.0),
-            (aside, EFFECT_PRECISION), (near, PRECISIONS["own"]), (given, PRECISIONS["given"]),
+            (mean, PRECISIONS["mean"]), (ones, 1.0), (shares, EFFECT_PRECISION), (habit, EFFECT_PRECISION),
+            (own, PRECISIONS["own"]), (rest, PRECISIONS["rest"]), (near, PRECISIONS["own"]), (given, PRECISIONS["given"]),
         ]  # fmt: skip
-        apart = sum(len(rows) for rows, _ in parts[:5])
+        first = 2 + len(shares)
+        total = sum(len(rows) for rows, _ in parts)
         return Choice(
             np.array([row for rows, _ in parts for row in rows], dtype=np.int64),
             np.concatenate([np.full(len(rows), precision) for rows, precision in parts]),
-            (apart, apart + len(near), apart + len(near) + len(given)),
-            len(aside),
+            (first, total - len(given), total),
+            slice(2, first + len(habit)),
         )
 
 
@@ -160,54 +180,69 @@ def read(choice: Choice, split: Split, truth: Matrix, effects: Matrix | None) ->
     Args:
         choice: the option's columns.
         split: the features.
-        truth: float64 (rows to learn from,), 0 or 1.
+        truth: float64 (rows to learn from,), 0 or 1, in the order of `Split.rows`.
         effects: float64 (annotators, annotators), shares of each annotator were it alone; None without annotators.
     """
-    design, aside = split.known[choice.rows], split.unread[choice.rows]
-    habits = slice(choice.widths[0] - choice.aside, choice.widths[0])
-    found: list[Columns] = []
-    for coefficients in _nested(design, truth, choice.precision, choice.widths):
-        used = aside[: len(coefficients)]
+    unread = split.unread[choice.rows]
+
+    def logits(coefficients: Matrix) -> Columns:
         told = coefficients.copy()
-        told[habits] = 0.0
-        logits = (told.astype(np.float32) @ used)[:, None]
-        found.append(
-            logits if effects is None else logits + (effects @ coefficients[habits]).astype(np.float32)
-        )
-    return Readings(*found)
+        told[choice.aside] = 0.0
+        alike = (told.astype(np.float32) @ unread[: len(told)])[:, None]
+        return alike if effects is None else alike + (effects @ coefficients[choice.aside]).astype(np.float32)
+
+    (mean, _), (alone, _), (beside, effect) = _nested(split.known[choice.rows], truth, choice, split.starts)
+    return Readings(
+        logits(mean), logits(alone), logits(beside), float(np.delete(effect, choice.aside).mean())
+    )
 
 
-def _nested(design: Columns, truth: Matrix, precision: Matrix, widths: Sequence[int]) -> list[Matrix]:
-    """Coefficients of the fits on the first so many columns, each begun where the one before ended."""
-    apart = design.shape[1] // FIRST_ROWS
-    some, said = np.ascontiguousarray(design[:, :: max(apart, 1)]), truth[:: max(apart, 1)]
-    found: list[Matrix] = []
-    first: list[Matrix] = []
-    for width in widths:
-        if found and width == len(found[-1]):
-            found.append(found[-1])
-            first.append(first[-1])
-            continue
-        prior = np.zeros(width)
-        prior[0] = 1.0
-        columns, held = design[:width].T, precision[:width]
-        if apart <= 1:
-            found.append(fit_logistic(columns, truth, prior, held, start=_begun(found, prior)))
-            first.append(found[-1])
-            continue
-        few = some[:width].T
-        first.append(fit_logistic(few, said, prior, held / apart, start=_begun(first, prior)))
-        bent = apart * curvature(few, first[-1], held / apart)
-        # Where the narrower fit moved when it saw all rows, the wider one will move, too.
-        start = first[-1] + (_begun(found, np.zeros(width)) - _begun(first[:-1], np.zeros(width)))
-        found.append(fit_logistic(columns, truth, prior, held, start=start, hessian=bent))
-    return found
+def _nested(
+    design: Columns, truth: Matrix, choice: Choice, starts: NDArray[np.int64]
+) -> list[tuple[Matrix, Matrix]]:
+    """Coefficients of the fits on the first so many columns and their design effects, each fit begun where the one before ended."""
+    nested: list[tuple[Matrix, Matrix]] = []
+    every = max(design.shape[1] // FIRST_ROWS, 1)
+    some, said = np.ascontiguousarray(design[:, ::every]), truth[::every]
+    first, whole, last = (np.array([1.0, 0.0]) for _ in range(3))
+    effect = np.ones(0)
+    for width in choice.widths:
+        if width > len(effect):
+            columns, held = design[:width].T, choice.precision[:width]
+            prior = _begun(np.ones(1), width)
+            bent = None
+            begun = _begun(whole, width)
+            if every > 1:
+                few, begun = some[:width].T, _begun(first, width)
+                found = fit_logistic(few, said, prior, held / every, start=begun)
+                bent = every * curvature(few, found, held / every)
+                # Where the narrower fit moved when it saw all rows, the wider one will move, too.
+                first, begun = found, found + _begun(whole, width) - begun
+            whole = fit_logistic(columns, truth, prior, held, start=begun, hessian=bent)
+            effect = _design_effects(design[:width], truth - sigmoid(whole @ design[:width]), starts)
+            effect[choice.aside] = 1.0
+            more = held * effect**2
+            if bent is not None:
+                bent = bent + np.diag(more - held)
+            last = fit_logistic(columns, truth, prior, more, start=whole, hessian=bent)
+        nested.append((last, effect))
+    return nested
 
 
-def _begun(found: Sequence[Matrix], otherwise: Matrix) -> Matrix:
-    """The last of some coefficients, with nothing for the columns that they lack."""
-    if not found:
-        return otherwise
-    start = np.zeros(len(otherwise))
-    start[: len(found[-1])] = found[-1]
+def _design_effects(columns: Columns, missed: Matrix, starts: NDArray[np.int64]) -> Matrix:
+    """Of each coefficient, at least 1: the sum of its squared scores by group over that by row. float64 (features,).
+
+    columns: float32 (features, rows), group by group. missed: (rows,), truth less its probability. starts: of each group.
+    """
+    scores = columns * missed.astype(np.float32)
+    grouped = np.add.reduceat(scores, starts, axis=1)
+    alone = np.einsum("fr,fr->f", scores, scores)
+    found = np.einsum("fg,fg->f", grouped, grouped) / np.maximum(alone, _LEAST)
+    return np.asarray(np.maximum(found, 1.0), dtype=np.float64)
+
+
+def _begun(found: Matrix, width: int) -> Matrix:
+    """Coefficients with nothing for the columns that they lack: float64 (width,)."""
+    start = np.zeros(width)
+    start[: len(found)] = found
     return start

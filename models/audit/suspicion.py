@@ -1,9 +1,10 @@
 """Suspicion: how little the given value of a cell is to be expected, judged by everything but that value itself.
 
-The default, `stacked`, is the stack of `models.audit.stack` with what each annotator is known for (`models.audit.confusion`), and
-with a limit to what given values around a cell may explain away: a misreading that all texts of a group share explains itself.
-`unlimited` is the same without that limit. The plain scores are kept beside them by name: self_confidence, margin,
-confident_learning, and knn where there are embeddings. docs/adr/0009, 0017, 0023 and 0029 tell what was tried and what it brought.
+The default, `stacked`, is the stack of `models.audit.stack` with what each annotator is known for (`models.audit.confusion`),
+trusted as far as groups bear it out: a misreading that all texts of a group share explains itself. The text's other given
+options may explain away only so much, and the more unlike each other groups are, the more of the suspicion is that by
+the text models' mean alone. `unlimited` is the stack without this. The plain scores are kept beside them by name: self_confidence, margin,
+confident_learning, and knn where there are embeddings. docs/adr/0009, 0017, 0023, 0029 and 0030 tell what was tried and what it brought.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ __all__ = [
 ]
 
 
-LEFT_APART, LEFT_ALONE = 0.5, 0.25
-"""Log-odds of suspicion that given values around a cell may take off what texts alone make of it, and that the text's other given
-options may take off what all but them make of it."""
+LEFT_ALONE = 0.25
+"""Log-odds of suspicion that the text's other given options may take off what all but them make of it."""
 _LEAST = 1e-5
 
 
@@ -84,7 +84,8 @@ def score(evidence: Evidence, seed: int = 0, design: Design = "whole", threads: 
         final = after_annotators(final, labels, evidence.annotations, scheme)
     every["unlimited"] = pairwise(final, labels, scheme)
     every["stacked"] = _limited(every["unlimited"], found, labels, scheme)
-    parameters["left"] = {"apart": LEFT_APART, "alone": LEFT_ALONE}
+    parameters["left"] = {"alone": LEFT_ALONE}
+    parameters["design_effects"] = _told(found.effects, scheme)
     told: dict[str, Any] = {"kept_as_predicted": found.kept, "features": found.features}
     told["annotators"] = _annotators(evidence.annotations)
     return Suspicion(every["stacked"], "stacked", parameters | told, every, found.probabilities)
@@ -93,14 +94,27 @@ def score(evidence: Evidence, seed: int = 0, design: Design = "whole", threads: 
 def _limited(
     scores: NDArray[np.float32], found: Stacked, labels: Labels, scheme: Scheme
 ) -> NDArray[np.float32]:
-    """Suspicion, raised where the given values around a cell explain away more than they may; what annotators are known for stays."""
-    stacked, apart, alone = (
-        logit(pairwise(each, labels, scheme).astype(np.float64), _LEAST)
-        for each in (found.probabilities, found.apart, found.alone)
+    """Suspicion trusted as far as groups bear it out; what annotators are known for is added to that unchanged.
+
+    One over the design effect of the suspicion by the stack, raised where the text's other given options explain away
+    more than they may; the rest of it by the text models' mean.
+    """
+    stacked, mean, alone = (
+        pairwise(each, labels, scheme).astype(np.float64)
+        for each in (found.probabilities, found.mean, found.alone)
     )
-    raised = np.maximum.reduce([stacked, apart - LEFT_APART, alone - LEFT_ALONE]) - stacked
-    limited = sigmoid(logit(scores.astype(np.float64), _LEAST) + raised)
-    return np.where(raised > 0, limited, scores).astype(np.float32)
+    odds = logit(stacked, _LEAST)
+    raised = np.maximum(odds, logit(alone, _LEAST) - LEFT_ALONE)
+    effects = np.column_stack([found.effects[:, cell.positions].mean(axis=1) for cell in scheme.cells])
+    trusted = sigmoid(raised) / effects + mean * (1 - 1 / effects)
+    limited = sigmoid(logit(scores.astype(np.float64), _LEAST) + logit(trusted, _LEAST) - odds)
+    return np.asarray(limited, dtype=np.float32)
+
+
+def _told(effects: NDArray[np.float32], scheme: Scheme) -> dict[str, float]:
+    """Design effect by option, in the mean over texts."""
+    means = effects.mean(axis=0)
+    return {key: round(float(mean), 2) for key, mean in zip(scheme.option_keys, means, strict=True)}
 
 
 def _annotators(annotations: Annotations | None) -> int:

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from models.audit import stack as stack_module
+from models.audit import stack_fits
 from models.audit.injection import inject_noise
 from models.audit.plain import pairwise
 from models.audit.ranking import ranking_precision
-from models.audit.suspicion import Evidence, flagged, score, self_confidence
+from models.audit.stack import Stacked
+from models.audit.suspicion import LEFT_ALONE, Evidence, _limited, flagged, score, self_confidence
 from models.scheme import MISSING, Option, Question, QuestionKind, Scheme
+from models.training.logistic import sigmoid
 
 SET = Question("set", QuestionKind.YES_NO_SET, tuple(Option(key, i) for i, key in enumerate("abc")))
 ONE = Question("one", QuestionKind.CHOOSE_ONE, tuple(Option(key, 3 + i) for i, key in enumerate("xyz")))
@@ -66,8 +69,11 @@ def test_a_cells_own_given_value_never_speaks_for_itself():
         np.testing.assert_allclose(after.stacked[row, 3:], found.stacked[row, 3:], atol=1e-4)
 
 
-def test_a_misreading_that_a_whole_group_shares_does_not_explain_itself():
-    """One group in five sees option c beside b always: the values around a cell say that it belongs there, the text that it does not."""
+def test_a_misreading_that_a_whole_group_shares_does_not_explain_itself(monkeypatch):
+    """One group in five sees option c beside b always: the values around a cell say that it belongs there, the text that it does not.
+
+    What few groups bear out is trusted less than what every text bears out for itself.
+    """
     evidence, wrong = corpus(rows=1200, noise=0.0)
     rng = np.random.default_rng(0)
     labels, probabilities = evidence.labels.copy(), evidence.probabilities.copy()
@@ -77,13 +83,24 @@ def test_a_misreading_that_a_whole_group_shares_does_not_explain_itself():
     labels[misread, 2] = 1
     wrong = np.zeros_like(wrong)
     wrong[misread, 2] = True
-    found = score(replace(evidence, labels=labels, probabilities=probabilities)).every
-    limited, unlimited = (ranking_precision(wrong, found[name]) for name in ("stacked", "unlimited"))
-    assert limited > unlimited + 0.02
+    given = replace(evidence, labels=labels, probabilities=probabilities)
+    found = score(given)
+    effects = found.parameters["design_effects"]
+    assert effects["c"] > 1.5 > effects["x"]
+    monkeypatch.setattr(stack_fits, "_design_effects", lambda columns, *_: np.ones(len(columns)))
+    every_text_alike = score(given)
+    assert every_text_alike.parameters["design_effects"]["c"] == 1.0
+    for name in ("stacked", "unlimited"):
+        trusted, before = (ranking_precision(wrong, each.every[name]) for each in (found, every_text_alike))
+        assert trusted > before + 0.02, name
 
 
 def test_values_around_a_cell_say_only_what_they_say_beyond_the_habit_of_the_group(monkeypatch):
-    """One group in four hardly gives option a: in the others its neighbours' values are worth what they are worth there."""
+    """One group in four hardly gives option a: in the others its neighbours' values are worth what they are worth there.
+
+    Design effects, which do some of the same, are left out.
+    """
+    monkeypatch.setattr(stack_fits, "_design_effects", lambda columns, *_: np.ones(len(columns)))
     evidence, wrong = corpus(rows=1200, noise=0.0)
     labels = evidence.labels.copy()
     missed = (np.arange(1200) // 20 % 4 == 0) & (labels[:, 0] == 1) & (np.arange(1200) % 7 > 0)
@@ -97,12 +114,32 @@ def test_values_around_a_cell_say_only_what_they_say_beyond_the_habit_of_the_gro
     assert ranking_precision(wrong, with_habit) > ranking_precision(wrong, without) + 0.02
 
 
-def test_what_explains_away_has_a_limit_and_what_accuses_has_none():
-    evidence, _ = corpus()
-    found = score(evidence).every
-    assert (found["stacked"] >= found["unlimited"]).all()
-    assert (found["stacked"] > found["unlimited"] + 0.01).any()
-    assert (found["stacked"] == found["unlimited"]).any()
+def test_a_text_of_its_own_group_has_no_design_effect():
+    """Where nothing groups the texts each speaks for itself."""
+    evidence, _ = corpus(rows=300)
+    single = replace(evidence, groups=[str(row) for row in range(300)], order=None)
+    assert set(score(single).parameters["design_effects"].values()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("effect", "alone", "expected"),
+    [
+        (1.0, 0.1, 0.1),  # nothing to limit: the stack's word
+        (1.0, 0.5, float(sigmoid(-LEFT_ALONE))),  # other options took off more than they may
+        (2.0, 0.1, (0.1 + 0.6) / 2),  # half of it is the mean's
+        (4.0, 0.1, (0.1 + 3 * 0.6) / 4),
+    ],
+)
+def test_suspicion_is_trusted_as_far_as_groups_bear_it_out(effect, alone, expected):
+    """A no that the stack suspects by .1 and the text models by .6."""
+    scheme = Scheme((Question("set", QuestionKind.YES_NO_SET, (Option("a", 0),)),))
+    labels = np.zeros((1, 1), dtype=np.int8)
+
+    def told(value):
+        return np.full((1, 1), value, dtype=np.float32)
+
+    found = Stacked(told(0.1), told(0.6), told(alone), told(effect), [], [], None)
+    assert _limited(told(0.1), found, labels, scheme)[0, 0] == pytest.approx(expected, abs=1e-5)
 
 
 def test_what_is_not_held_out_or_not_given_is_not_audited():
