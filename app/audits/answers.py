@@ -87,7 +87,7 @@ class ReaderProgress(AnswerModel):
     role: Role
     read: int
     not_blind: int = Field(
-        description="Readings of texts of which this person had been shown labels or probabilities before."
+        description="Readings of texts of which this person had been shown labels or probabilities, or on which they had decided, before."
     )
 
 
@@ -168,7 +168,7 @@ class BlindText(AnswerModel):
     cells: list[AskedCell]
     note: str = ""
     shown_before: bool = Field(
-        description="You have been shown labels or probabilities of this text: your reading will count as not blind."
+        description="You have been shown labels or probabilities of this text, or have decided on it: your reading will count as not blind."
     )
 
 

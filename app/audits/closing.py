@@ -99,6 +99,7 @@ def _result(
         drawn=len(frame.drawn),
         frame=len(frame.text_ids),
         readings=sum(person.read for person in progress.people),
+        unread=progress.unread,
         not_blind=sum(person.not_blind for person in progress.people),
         labels=pooled,
         texts=of_texts(found),

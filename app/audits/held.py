@@ -150,7 +150,7 @@ def _notes(purpose: str, judges: Sequence[str]) -> list[str]:
     notes = [
         (
             "From this sample alone: what each had said of the drawn texts when it was sealed, against the settled blind readings, every text "
-            "weighted by 1/π. Labels without a settled value, or read by somebody who had been shown them, count for nobody."
+            "weighted by 1/π. Labels without a settled value, or whose reader was not blind, count for nobody."
         ),
         (
             f"The share is of one's labels on the texts that could be drawn: {frame}. Where annotators tie on every label that is read, none is in "

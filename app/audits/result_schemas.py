@@ -171,8 +171,9 @@ class AuditResult(AnswerModel):
     drawn: int
     frame: int
     readings: int
+    unread: int = Field(0, description="Readings that were never made and declared skipped.")
     not_blind: int = Field(
-        description="Readings by people who had been shown labels or probabilities of the text before."
+        description="Readings by people who had been shown labels or probabilities of the text, or had decided on them, before."
     )
     labels: ErrorEstimate = Field(description="All options that were read, pooled.")
     texts: ErrorEstimate = Field(description="Texts with at least one wrong label.")

@@ -12,6 +12,8 @@ def sentences(result: AuditResult) -> list[str]:
     """The result, the most important first."""
     found = [] if result.stopping is None else _decision(result.stopping)
     found += _totals(result)
+    if not result.readings:
+        return found
     found += _limits(result)
     if result.two_readers is not None:
         found += _pair(result.two_readers)
@@ -21,7 +23,7 @@ def sentences(result: AuditResult) -> list[str]:
 def share(value: float) -> str:
     """A share in percent, with as many digits as it needs."""
     percent = 100 * value
-    if 99.5 <= percent < 100:
+    if 99.5 <= percent < 99.999:
         return "over 99 %"
     return f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
 
@@ -85,8 +87,13 @@ def _totals(result: AuditResult) -> list[str]:
         if result.purpose == "stopping"
         else f"In the label snapshot {result.snapshot_id}"
     )
+    if not result.readings:
+        return [
+            f"{result.drawn:,} of {result.frame:,} texts were drawn at random and nobody read any: nothing is known."
+        ]
+    unread = f", but for {result.unread:,} readings that nobody made" if result.unread else ""
     first = (
-        f"{result.drawn:,} of {result.frame:,} texts were drawn at random and read blind: {labels.found:,} of "
+        f"{result.drawn:,} of {result.frame:,} texts were drawn at random and read blind{unread}: {labels.found:,} of "
         f"{labels.read:,} labels were found wrong, in {texts.found:,} texts."
     )
     if not labels.found and not labels.skipped:
@@ -109,7 +116,7 @@ def _limits(result: AuditResult) -> list[str]:
         many = result.not_blind > MOST_NOT_BLIND * result.readings
         found.append(
             f"{result.not_blind:,} of {result.readings:,} readings were not blind: these people had been shown labels or probabilities of the "
-            "text before, and corrections drift towards what one has seen."
+            "text, or had decided on them, before, and corrections drift towards what one has seen."
             + (" That is too many to call this a blind sample: report it." if many else "")
         )
     beyond = [

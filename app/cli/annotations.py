@@ -60,7 +60,8 @@ def tell(found: dict[str, Any], asked: dict[str, Any], as_json: bool, words: Cal
 def version_words(found: dict[str, Any]) -> str:
     """How many annotators, under which codebook version, and which others there are."""
     others = [version["name"] or "(unnamed)" for version in found["codebook_versions"] if version["name"] != found["codebook_version"]]  # fmt: skip
+    people = len(found["annotators"])
     return (
-        f"{len(found['annotators'])} annotators, codebook version {found['codebook_version'] or '(unnamed)'}"
+        f"{people} annotator{'' if people == 1 else 's'}, codebook version {found['codebook_version'] or '(unnamed)'}"
         + (f"; there are also {', '.join(others)}" if others else "")
     )

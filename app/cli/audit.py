@@ -28,7 +28,9 @@ Looks = Annotated[int, typer.Option(min=1, max=5, help="Looks declared for the s
 Alpha = Annotated[
     float, typer.Option(min=0, max=0.2, help="Chance of stopping falsely over all looks, above 0.")
 ]
-Plan = Annotated[str | None, typer.Option(help="The next look of this stopping plan (aud_…).")]
+Plan = Annotated[
+    str | None, typer.Option(help="The next look of this stopping plan: id or name of any of its samples.")
+]
 Certify = Annotated[
     float | None,
     typer.Option(
@@ -121,7 +123,7 @@ def status(
     from app.cli.client import connect
 
     with connect() as client:
-        found = _samples(client, corpus) if sample is None else [_find(client, sample)]
+        found = _samples(client, corpus) if sample is None else [find_sample(client, sample)]
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -139,7 +141,7 @@ def read(
     from app.cli.client import connect
 
     with connect() as client:
-        read_on(client, _find(client, sample)["id"], role)
+        read_on(client, find_sample(client, sample)["id"], role)
 
 
 def close(
@@ -154,7 +156,7 @@ def close(
     from app.cli.client import call, connect
 
     with connect(timeout=300) as client:
-        place = f"/audit-samples/{_find(client, sample)['id']}/close"
+        place = f"/audit-samples/{find_sample(client, sample)['id']}/close"
         found = call(client, "POST", place, json={"skip_unread": skip_unread}).json()
     _tell(found, as_json, result_words)
 
@@ -165,7 +167,7 @@ def result(sample: Sample, as_json: AsJson = False) -> None:
     from app.cli.client import call, connect
 
     with connect() as client:
-        found = call(client, "GET", f"/audit-samples/{_find(client, sample)['id']}/result").json()
+        found = call(client, "GET", f"/audit-samples/{find_sample(client, sample)['id']}/result").json()
     _tell(found, as_json, result_words)
 
 
@@ -174,7 +176,7 @@ def release(sample: Sample) -> None:
     from app.cli.client import call, connect
 
     with connect(timeout=300) as client:
-        found = call(client, "POST", f"/audit-samples/{_find(client, sample)['id']}/release").json()
+        found = call(client, "POST", f"/audit-samples/{find_sample(client, sample)['id']}/release").json()
     typer.echo(
         f"{found['reviews']:,} settled values are reviews now, {found['corrections']:,} of them corrections and {found['filled']:,} of cells that had no label; {found['kept']:,} cells had been "
         f"decided meanwhile and were left as they are ({found['contradicted']:,} of them otherwise than the audit says)."
@@ -252,6 +254,8 @@ def _post(body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
     from app.cli.client import call, connect
 
     with connect(timeout=300) as client:
+        if "plan" in body:
+            body = body | {"plan": sample_id(client, body["plan"], body["corpus"])}
         answer = call(client, "POST", "/audit-samples", params={"dry_run": dry_run}, json=body)
     found: dict[str, Any] = answer.json()
     return found
@@ -271,14 +275,22 @@ def _samples(client: httpx.Client, corpus: str | None) -> list[dict[str, Any]]:
         asked["cursor"] = page["next_cursor"]
 
 
-def _find(client: httpx.Client, reference: str) -> dict[str, Any]:
-    """A sample by id, or by a name that only one has."""
+def sample_id(client: httpx.Client, reference: str, corpus: str) -> str:
+    """The id of a corpus's sample that is given by id or name."""
+    if reference.startswith("aud_"):
+        return reference
+    found: str = find_sample(client, reference, corpus)["id"]
+    return found
+
+
+def find_sample(client: httpx.Client, reference: str, corpus: str | None = None) -> dict[str, Any]:
+    """A sample by id, or by a name that only one has (in the corpus, if one is named)."""
     from app.cli.client import call, fail
 
     if reference.startswith("aud_"):
         found: dict[str, Any] = call(client, "GET", f"/audit-samples/{reference}").json()
         return found
-    named = [sample for sample in _samples(client, None) if sample["name"] == reference]
+    named = [sample for sample in _samples(client, corpus) if sample["name"] == reference]
     if len(named) != 1:
         fail(
             f"There is no audit sample {reference!r}: see remand audit status."

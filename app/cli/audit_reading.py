@@ -41,7 +41,9 @@ def ask(text: dict[str, Any], progress: dict[str, Any]) -> dict[str, Any]:
     typer.echo(f"\n── {text['external_id']} · no. {text['place']:,} of {progress['texts']:,} ──\n")
     typer.echo(text["content"])
     if text["shown_before"]:
-        typer.echo("\n(You have been shown labels of this text before: this reading counts as not blind.)")
+        typer.echo(
+            "\n(You have been shown labels of this text, or have decided on it, before: this reading counts as not blind.)"
+        )
     typer.echo(
         "\nq leaves, skip skips the whole text; s skips one label, u uncertain, a not applicable, ? its definition."
     )

@@ -26,7 +26,7 @@ def run(
     audit_sample: Annotated[
         list[str] | None,
         typer.Option(
-            help="A closed audit sample (aud_…); default: the newest. Repeated: samples of the same labels, used together."
+            help="A closed audit sample, by id or name; default: the newest of the totals. Repeated: samples of the same labels, used together."
         ),
     ] = None,
     spec: Annotated[
@@ -48,6 +48,7 @@ def run(
     follow: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
 ) -> None:
     """Estimate prevalences, differences between groups, and regressions. Without --spec and analyses: the share of every option that was read."""
+    from app.cli.audit import sample_id
     from app.cli.client import call, connect, fail
     from app.cli.train import follow_to_the_end
 
@@ -58,15 +59,14 @@ def run(
         )
     given = _analyses(prevalence or [], difference or [])
     body["analyses"] = [*body.get("analyses", []), *given] or [{"kind": "prevalence"}]
-    if audit_sample:
-        for name in ("audit_sample", "audit_samples"):
-            body.pop(name, None)
-        body |= (
-            {"audit_samples": audit_sample} if len(audit_sample) > 1 else {"audit_sample": audit_sample[0]}
-        )
     if cluster_by is not None:
         body["cluster_by"] = None if cluster_by == "none" else cluster_by
     with connect() as client:
+        if audit_sample:
+            for name in ("audit_sample", "audit_samples"):
+                body.pop(name, None)
+            ids = [sample_id(client, one, corpus) for one in audit_sample]
+            body |= {"audit_samples": ids} if len(ids) > 1 else {"audit_sample": ids[0]}
         answer = call(client, "POST", "/estimates", params={"dry_run": dry_run}, json=body).json()
         if dry_run:
             _show_preview(answer)

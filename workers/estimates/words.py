@@ -132,8 +132,8 @@ def _not_blind(sample: Mapping[str, Any], of: str = "") -> list[str]:
         return []
     return [
         (
-            f"In {sample['not_blind']:,} of {sample['readings']:,} readings{of} the reader had been shown labels or probabilities of the text "
-            "before; these were not blind."
+            f"In {sample['not_blind']:,} of {sample['readings']:,} readings{of} the reader had been shown labels or probabilities of the text, "
+            "or had decided on it, before; these were not blind."
         )
     ]
 

@@ -88,7 +88,7 @@ def test_a_team_with_another_codebook_stands_apart(
     assert any(line.startswith("west") and "points" in line for line in words(found, detail=False))
     page = admin.get(f"/corpora/{several.corpus_id}/annotators", headers=HTML).text
     assert "Models fitted without them" in page
-    assert "remorse (-" in page
+    assert "Remorse (-" in page
     older = admin.get(f"/corpora/{several.corpus_id}/annotators", params={"codebook_version": "v1"}).json()
     assert older["report"] is None
 

@@ -98,6 +98,19 @@ def test_what_stopping_costs_with_and_without_a_server(remand: Run, monkeypatch:
     assert "claim fewer than 60" in empty.output
 
 
+def test_a_plan_is_named_as_its_samples_are(remand: Run) -> None:
+    told = remand(
+        "ada", "draw", "--corpus", "letters", "--at-most", "20", "--looks", "2", "--name", "first look"
+    )
+    assert "look 1 of 2" in told.stdout
+    again = remand("ada", "draw", "--corpus", "letters", "--plan", "first look")
+    assert "(first look) is still being read: close it first" in again.output
+    assert (
+        "There is no audit sample 'second'"
+        in remand("ada", "plan", "--corpus", "letters", "--plan", "second").output
+    )
+
+
 def test_options_that_would_be_ignored_are_refused(remand: Run) -> None:
     plan = ("plan", "--corpus", "letters", "--n", "20")
     for more, said in (

@@ -210,6 +210,14 @@ def test_skips_and_what_is_not_read_count_against(ada: TestClient, person: Perso
     assert labels["low"] == pytest.approx(labels["found"])
     assert labels["total"] - labels["total_without_skips"] == pytest.approx(labels["skipped"])
     assert any("skipped" in sentence for sentence in result["words"])
+    assert result["unread"] == 10
+    assert "read blind, but for 10 readings that nobody made" in result["words"][0]
+
+
+def test_what_nobody_has_read_says_nothing(ada: TestClient) -> None:
+    result = close(ada, draw(ada, size=20)["id"], skip_unread=True)
+    assert result["words"] == ["20 of 60 texts were drawn at random and nobody read any: nothing is known."]
+    assert [one["read"] for one in result["annotators"]["annotators"]] == [0]
 
 
 def test_a_later_reading_replaces_ones_own_until_it_is_closed(

@@ -212,7 +212,7 @@ def test_a_skipped_text_has_no_values() -> None:
 
 
 def test_shares_have_as_many_digits_as_they_need() -> None:
-    assert [share(value) for value in (1.0, 0.9996, 0.25, 0.034, 0.0046, 0.0)] == ["100 %", "over 99 %", "25 %", "3.4 %", "0.46 %", "0 %"]  # fmt: skip
+    assert [share(value) for value in (1.0 - 1e-12, 0.9996, 0.25, 0.034, 0.0046, 0.0)] == ["100 %", "over 99 %", "25 %", "3.4 %", "0.46 %", "0 %"]  # fmt: skip
 
 
 @pytest.mark.parametrize(("most", "last"), [(0.0, 0.001), (0.004, 0.004), (0.021, 0.025), (0.3, 0.3), (1.0, 1.0)])  # fmt: skip

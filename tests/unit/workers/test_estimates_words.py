@@ -28,7 +28,7 @@ def test_who_read_and_whether_they_had_seen_the_labels_is_said() -> None:
     alone = methods(document(adjudicator=False, not_blind=12))
     assert "adjudicator" not in alone
     assert (
-        "In 12 of 800 readings the reader had been shown labels or probabilities of the text before; these were not blind."
+        "In 12 of 800 readings the reader had been shown labels or probabilities of the text, or had decided on it, before; these were not blind."
         in alone
     )
     assert "read blind by one reader" in methods(document(readers=1, adjudicator=False))
