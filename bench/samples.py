@@ -233,8 +233,9 @@ def _rank(built: dict[str, Any], texts: int) -> str:
 
 def _read_one(sample: str) -> None:
     """The only text that the second reader has not read, shown and read."""
+    from app.audits.progress import progress
     from app.audits.queries import find_audit_sample
-    from app.audits.reading import blind_text, next_place, progress, record
+    from app.audits.reading import blind_text, next_place, record
     from app.audits.schemas import ReadingRequest
     from app.db.session import writing
 
@@ -258,7 +259,7 @@ def _with_sample(sample: str, body: Callable[[Any, Any], T]) -> T:
 
 def _close(session: Any, row: Any) -> Any:
     from app.audits.closing import close
-    from app.audits.reading import progress
+    from app.audits.progress import progress
 
     return close(session, row, _blobs(), progress(session, row), ACTOR, skip=True)
 
