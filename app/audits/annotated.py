@@ -13,7 +13,7 @@ from sqlalchemy import text
 from app.audits.held import Given
 from app.corpora.annotations import by_question, copy_frame
 from app.corpora.codebook import load_codebook
-from app.corpora.rules import counting
+from app.corpora.rules import codebook_ranks, counting
 from app.db.session import AnySession
 from app.db.tables import AuditSample
 
@@ -48,11 +48,13 @@ def given_by_annotators(session: AnySession, sample: AuditSample, text_ids: NDAr
     place = {option.key: option.position for option in codebook.scheme.options}
     columns = [place[key] for key in sample.option_keys]
     names = {row.id: row.name for row in session.execute(_NAMES, {"corpus": sample.corpus_id})}
+    ranks = codebook_ranks(frame["codebook_version"].unique().to_list())
     return Given(
         rows=found.texts,
         annotators=[names[number] for number in found.annotators.tolist()],
         teams=_teams(frame, text_ids[found.texts], found.annotators),
         values=found.values[:, columns],
+        versions=[name for name, rank in ranks.items() if rank in found.codebooks],
     )
 
 

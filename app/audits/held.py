@@ -40,6 +40,8 @@ class Given:
     teams: Sequence[str | None]
     values: Labels
     """int8 (votes, options read): YES, NO, or what is no vote."""
+    versions: Sequence[str] = ("",)
+    """Names of the codebook versions that these values were given under, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def held(
     people = [_one(name, judged, who == name, sample, _team(teams[who == name])) for name in sorted(set(who))]
     groups = [_one(name, judged, teams == name, sample) for name in sorted({team for team in teams if team})]
     judges = [one.name for one in people if one.name in set(readers)]
-    return AnnotatorsHeld(annotators=people, teams=groups, notes=_notes(purpose, judges))
+    return AnnotatorsHeld(annotators=people, teams=groups, notes=_notes(purpose, judges, given.versions))
 
 
 def _judged(given: Given, truth: Labels, blind: Mask, cells: Sequence[ReadCell]) -> Judged:
@@ -140,7 +142,7 @@ def share_of(sample: AuditSample, differ: Counts, read: Counts) -> tuple[float, 
     return share, float(low[0]) / of, float(high[0]) / of
 
 
-def _notes(purpose: str, judges: Sequence[str]) -> list[str]:
+def _notes(purpose: str, judges: Sequence[str], versions: Sequence[str]) -> list[str]:
     """What the numbers are and are not."""
     frame = "those with a label in force" + (
         " that reviews had not decided, which is not all that anybody has labelled"
@@ -158,6 +160,12 @@ def _notes(purpose: str, judges: Sequence[str]) -> list[str]:
             "of many."
         ),
     ]
+    if len(versions) > 1:
+        named = ", ".join(version or "(unnamed)" for version in versions)
+        notes.append(
+            f"The labels were given under several codebook versions ({named}) and are held against readings by the codebook of the draw: "
+            "what an earlier one meant otherwise differs, too."
+        )
     if judges:
         notes.append(
             f"{', '.join(judges)} read this sample, too: where they did, their labels are held against their own reading."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,12 @@ def test_people_in_two_teams_and_people_who_read_the_sample() -> None:
     assert (found.annotators[0].team, [team.name for team in found.teams]) == (None, ["2019", "2020"])
     assert found.notes[-1].startswith("ann read this sample, too")
     assert len(asked(given).notes) == len(found.notes) - 1
+
+
+def test_several_codebook_versions_are_named() -> None:
+    given = replace(said("ann", 30, 1), versions=["", "2020"])
+    assert "several codebook versions ((unnamed), 2020)" in asked(given).notes[-1]
+    assert not any("codebook versions" in note for note in asked(said("ann", 30, 1)).notes)
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.2])
