@@ -80,7 +80,23 @@ def test_a_lone_reader_is_not_judged(admin: TestClient, engine: Engine) -> None:
     assert "not comparable" in islands["reason"]
 
 
-def test_groups_that_never_met_are_judged_by_themselves(admin: TestClient, engine: Engine) -> None:
+def test_of_two_people_alone_nobody_says_who_is_right(admin: TestClient, engine: Engine) -> None:
+    apart = several_annotators(engine, texts=240, readers=2, apart=True)
+    found = admin.get(f"/corpora/{apart.corpus_id}/annotators").json()
+    for one in (*found["annotators"], *found["teams"]):
+        assert one["quality"] is None
+        assert one["reason"].startswith("two people alone")
+        assert one["group"] in (0, 1)
+    assert any("two people alone" in line for line in words(found, detail=True))
+    assert "two people alone" in admin.get(f"/corpora/{apart.corpus_id}/annotators", headers=HTML).text
+
+
+def test_groups_that_never_met_are_judged_by_themselves(
+    admin: TestClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "app.annotators.quality.FEWEST_PEOPLE", 2
+    )  # as if two were enough: there are four people
     apart = several_annotators(engine, texts=240, readers=2, apart=True)
     found = admin.get(f"/corpora/{apart.corpus_id}/annotators").json()
     assert found["groups"] == [["ann", "ben"], ["cem", "dov"]]
