@@ -153,7 +153,7 @@ def _preview(
         audit_samples=params["audit_samples"],
         run=params["run"],
         cluster_by=params["cluster_by"],
-        drawn=int(loaded.panel.drawn.sum()),
+        drawn=int(loaded.panel.drawn[: loaded.frame].sum()),
         frame=loaded.frame,
         analyses=[
             AnalysisPreview(**preview(number, prepare(loaded.panel, analysis)))

@@ -195,6 +195,8 @@ class EstimatesPreview(AnswerModel):
     audit_samples: list[str] = Field(description="All that are used, the oldest first.")
     run: str | None
     cluster_by: str | None
-    drawn: int = Field(description="Texts of the audit sample, or of any of them.")
+    drawn: int = Field(
+        description="Texts that were drawn; by any of several, so far as they are in `frame` as they were read."
+    )
     frame: int = Field(description="Texts that it was drawn from; of several, the newest.")
     analyses: list[AnalysisPreview]

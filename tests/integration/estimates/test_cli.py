@@ -13,9 +13,12 @@ import pytest
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
+from app.blobs import BlobStore
 from app.cli.main import build
 from app.db.session import writing
 from app.http.security import create_api_key, forget_credentials
+from app.settings import get_settings
+from tests.integration.estimates.second import draw_again
 from tests.integration.estimates.world import World
 from tests.served import served_app
 
@@ -74,6 +77,17 @@ def test_from_the_command_line_to_a_package(
         done = line.invoke(build(), ["estimates", "package", job, str(taken)])
         assert done.exit_code == 1
         assert expected in done.output
+
+
+def test_audit_samples_named_one_after_another_are_used_together(
+    line: CliRunner, world: World, engine: Engine
+) -> None:
+    second = draw_again(engine, BlobStore(get_settings().blob_root), world)
+    words = ["estimates", "run", "--corpus", world.corpus_id, "--dry-run", "--audit-sample", world.sample_id]
+    alone = line.invoke(build(), words).stdout
+    both = line.invoke(build(), [*words, "--audit-sample", second]).stdout
+    assert f"360 of 1,500 texts were drawn for {world.sample_id}." in alone
+    assert f"of 1,400 texts were drawn for {world.sample_id} and {second}." in both
 
 
 def test_what_goes_wrong_is_said(line: CliRunner, world: World, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from app.blobs import BlobStore
-from app.db.session import writing
+from app.db.session import reading, writing
 from app.db.tables import AuditSample
+from app.estimates.queries import estimates_of
 from app.settings import get_settings
 from tests.integration.estimates.second import DRAWN, GONE, REWRITTEN, draw_again
 from tests.integration.estimates.world import TEXTS, World
@@ -98,14 +99,20 @@ def test_the_package_of_two_samples_reproduces_every_number(
     assert "`share.S`" in readme
 
 
-def test_page_and_audit_sample_name_both(
-    estimated: Estimated, admin: TestClient, world: World, again: Callable[..., str]
+def test_the_page_names_both_samples_and_each_lists_what_rests_on_it(
+    estimated: Estimated, admin: TestClient, world: World, again: Callable[..., str], engine: Engine
 ) -> None:
     second = again()
     found = estimated(PREVALENCE, audit_samples=[world.sample_id, second])
     page = admin.get(f"/estimates/{found['job_id']}/report", headers=HTML).text
     assert "audit samples spring, autumn" in page
     assert "these samples together" in page
+    with reading(engine) as session:
+        for sample in (world.sample_id, second):
+            assert [one["job_id"] for one in estimates_of(session, world.corpus_id, sample)] == [
+                found["job_id"]
+            ]
+        assert estimates_of(session, world.corpus_id, "aud_other") == []
 
 
 @pytest.mark.parametrize(
