@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import AwareDatetime
 
 from app.annotators.quality import places_of, quality_document
 from app.annotators.queries import annotator_names, newest_report
@@ -19,7 +18,7 @@ from app.corpora.text_queries import pairs
 from app.db.session import AnySession
 from app.http.database import ReadDB
 from app.http.documented import problems
-from app.http.schemas import RequestModel
+from app.http.schemas import RequestModel, Time
 from app.http.security import Reader
 from app.pages.agreeing import agreement_page, annotators_page
 from app.pages.errors import wants_page
@@ -36,8 +35,8 @@ class ValuesQuery(RequestModel):
 
     codebook_version: str | None = Query(None, max_length=200, description="Default: the newest.")
     team: str | None = Query(None, max_length=200, description="Only values given by this team.")
-    since: AwareDatetime | None = Query(None, description="Only values annotated at or after this time.")
-    until: AwareDatetime | None = Query(None, description="Only values annotated before this time.")
+    since: Time | None = Query(None, description="Only values annotated at or after this time.")
+    until: Time | None = Query(None, description="Only values annotated before this time.")
     metadata: Filters = Query(default_factory=list)
     group: Filters = Query(default_factory=list)
 

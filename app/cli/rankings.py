@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(rankings)
     group.command("refit")(refit)
     group.command("budget")(budget)
+    group.command("texts")(texts)
     app.add_typer(group, name="rankings")
 
 
@@ -106,6 +107,46 @@ def budget(
         typer.echo(
             f"review {point['reviewed']:>9,}, find about {point['found']:>9,.0f} (95 %: {point['low']:,.0f} to {point['high']:,.0f})"
         )
+
+
+def texts(
+    corpus: Annotated[str, typer.Argument(help="The corpus's name or id.")],
+    by: Annotated[
+        str,
+        typer.Option(help="any_wrong: noisy-or over a text's labels, their odds damped; highest: the most suspicious one."),
+    ] = "any_wrong",
+    ranking: Annotated[str | None, typer.Option(help="A ranking (rnk_…); default: the newest.")] = None,
+    top: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:  # fmt: skip
+    """List the most suspicious texts. Whoever lists them does not decide on them blind."""
+    from urllib.parse import quote
+
+    from app.cli.client import call, connect
+    from app.cli.tables import print_table
+
+    asked = {"by": by, "limit": top} | ({"ranking": ranking} if ranking else {})
+    with connect() as client:
+        items = call(
+            client, "GET", f"/corpora/{quote(corpus, safe='')}/suspicious-texts", params=asked
+        ).json()["items"]
+    if as_json:
+        for item in items:
+            typer.echo(json.dumps(item, ensure_ascii=False))
+        return
+    if not items:
+        typer.echo(f"{corpus} has no ranking yet: remand relabel --corpus {corpus}")
+        return
+    rows = [
+        [
+            item["external_id"],
+            f"{item['any_wrong']:.3f}",
+            f"{item['highest']:.3f}",
+            item["most_suspicious"]["option"] or item["most_suspicious"]["question"],
+        ]
+        for item in items
+    ]
+    print_table(["text", "any wrong", "highest", "most suspicious"], rows)
 
 
 def _followed(client: httpx.Client, events: str) -> dict[str, Any]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.http.problems import Invalid
+
+
+def _no_number(value: Any) -> Any:
+    """A year alone would be read as so many seconds after 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal()):
+        raise ValueError(f"A number is no time: write it as {str(value).strip()[:4]}-01-01T00:00Z.")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+"""A point in time with its zone, ISO 8601."""
 
 
 class RequestModel(BaseModel):

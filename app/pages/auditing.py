@@ -31,6 +31,7 @@ router.include_router(audit_reading.router)
 CorpusName = Annotated[str, Query(max_length=200)]
 Number = Annotated[str, Form(max_length=12)]
 MOST = 100
+_LABELS = {"size": "Texts", "at_most": "Stopping: at most left", "looks": "Stopping: looks"}
 
 
 @router.get("/audits")
@@ -171,7 +172,8 @@ def _request(corpus_id: str, fields: dict[str, Any]) -> AuditSampleRequest:
         stopping = StoppingClaim(
             at_most=_number(fields, "at_most", 0, 10_000_000), looks=_number(fields, "looks", 1, 5)
         )
-    size = _number(fields, "size", 1, 1_000_000) if fields["size"].strip() else None
+    wanted = fields["size"].strip() or fields["purpose"] != "stopping"  # a look takes what no error needs
+    size = _number(fields, "size", 1, 1_000_000) if wanted else None
     given = {
         "corpus": corpus_id,
         "name": " ".join(fields["name"].split()) or None,
@@ -187,7 +189,10 @@ def _request(corpus_id: str, fields: dict[str, Any]) -> AuditSampleRequest:
 
 
 def _number(fields: dict[str, Any], name: str, least: int, most: int) -> int:
+    """A number as people write it: the pages' own thousands separators are taken."""
     written = fields[name].strip()
-    if not (written.isascii() and written.isdigit() and least <= int(written) <= most):
-        raise Invalid(f"“{written}” is no whole number from {least:,} to {most:,}.", field=f"/{name}")
-    return int(written)
+    digits = written.replace(",", "")
+    if not (digits.isascii() and digits.isdigit() and least <= int(digits) <= most):
+        said = f"“{written}” is no whole number" if written else "say a whole number"
+        raise Invalid(f"{_LABELS[name]}: {said} from {least:,} to {most:,}.", field=f"/{name}")
+    return int(digits)

@@ -82,6 +82,7 @@ def test_filters_leave_too_few_to_compare_and_it_says_why(admin: TestClient, sev
         ({"group": "judge=1"}, "group", "No text has the grouping key 'judge'; there are: 'case'."),
         ({"since": "2020-01-01T00:00Z", "until": "2019-01-01T00:00Z"}, "until", "not before"),
         ({"since": "2019-01-01"}, "since", "write it as 2019-05-01T00:00Z"),
+        ({"until": "2019"}, "until", "A number is no time: write it as 2019-01-01T00:00Z."),
     ],
 )
 def test_a_filter_that_nothing_can_pass_is_refused_by_name(

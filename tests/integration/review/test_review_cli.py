@@ -57,6 +57,17 @@ def test_no_findings_are_claimed_before_anything_has_looked(
     assert "0 broken" not in found.stdout
 
 
+def test_rankings_and_their_texts(served: CliRunner, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert served.invoke(build(), ["rankings", "list", "letters"]).stdout.count("rnk_") >= 1
+    bad = served.invoke(build(), ["rankings", "texts", "letters", "--by", "mean"])
+    assert (bad.exit_code, "'any_wrong' or 'highest'" in bad.output) == (1, True)
+    with monkeypatch.context() as as_admin:
+        as_admin.setenv("REMAND_API_KEY", built.keys["ada"])
+        assert served.invoke(build(), ["corpora", "create", "unread"]).exit_code == 0
+    for verb in ("list", "texts"):
+        assert "unread has no ranking yet" in served.invoke(build(), ["rankings", verb, "unread"]).stdout
+
+
 def test_blind_and_as_json(served: CliRunner) -> None:
     found = served.invoke(build(), ["disagreements", "--corpus", "letters", "--blind", "--json"])
     items = [json.loads(line) for line in found.stdout.splitlines() if line.startswith('{"id"')]
