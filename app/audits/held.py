@@ -130,12 +130,22 @@ def share_of(sample: AuditSample, differ: Counts, read: Counts) -> tuple[float, 
         read: int64 (drawn,), labels that were judged; not all 0.
     """
     weights = 1 / sample.inclusion
+    if 2 * float(weights @ differ) > float(weights @ read):
+        alike, least, most = _of_the_rarer(sample, read - differ, read, weights)
+        return 1 - alike, 1 - most, 1 - least
+    return _of_the_rarer(sample, differ, read, weights)
+
+
+def _of_the_rarer(
+    sample: AuditSample, differ: Counts, read: Counts, weights: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """The same of what is at most every second label: where all differ, the interval is to leave room for some that do not."""
     of = float(weights @ read)
     share = float(weights @ differ) / of
     values = np.stack([differ, differ - share * read]).astype(np.float64)
     found = difference_estimate(
-        values, np.zeros_like(values), sample.strata, sample.sizes, cells_a_text=float(read.sum() / (read > 0).sum())
-    )  # fmt: skip
+        values, np.zeros_like(values), sample.strata, sample.sizes, cells_a_text=float(read.max())
+    )
     left = weights[sample.inclusion < 1]
     largest = float(left.max(initial=0.0)) * float(found.clump[0])
     low, high = total_interval(found.total[:1], found.plain_variance[1:], largest, of)

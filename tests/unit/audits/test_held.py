@@ -162,3 +162,26 @@ def test_intervals_cover(rate: float) -> None:
         _, low, high = share_of(AuditSample(rows, stratum, sizes, taken), differ[rows], read[rows])
         held_true += low <= differ.sum() / read.sum() <= high
     assert held_true >= 0.93 * 300
+
+
+def test_all_that_were_judged_differ_and_some_of_the_others_may_not() -> None:
+    sample, six = simple(60, 1200), np.full(60, 6)
+    share, low, high = share_of(sample, six, six)
+    assert (share, high) == (1, 1)
+    none = share_of(sample, 0 * six, six)
+    assert (1 - low, 1 - high) == pytest.approx((none[2], none[1]))
+    assert 0.9 < low < 0.98
+
+
+def test_a_few_texts_with_many_labels_may_be_the_ones_not_drawn() -> None:
+    """Every tenth text has twelve labels, the others one; room for one more began at the average text's and held .74."""
+    rng = np.random.default_rng(3)
+    labels = np.where(rng.random(6000) < 0.5, np.where(rng.random(6000) < 0.1, 12, 1), 0)
+    differ = np.where(rng.random(6000) < 0.03, rng.binomial(labels, 0.8), 0)
+    held_ = []
+    for _ in range(300):
+        rows = rng.choice(6000, 300, replace=False)
+        sample = AuditSample(rows, np.zeros(6000, dtype=np.int32), np.array([6000]), np.array([300]))
+        _, low, high = share_of(sample, differ[rows], labels[rows])
+        held_.append(low <= differ.sum() / labels.sum() <= high)
+    assert np.mean(held_) > 0.93
