@@ -18,6 +18,10 @@ class Leave(Exception):
     """The reader has had enough for now."""
 
 
+class SkipText(Exception):
+    """The reader skips the whole text."""
+
+
 def read_on(client: httpx.Client, sample_id: str, role: str | None) -> None:
     """Text after text until nothing is left or the reader leaves."""
     from app.cli.client import call
@@ -33,7 +37,7 @@ def read_on(client: httpx.Client, sample_id: str, role: str | None) -> None:
             said = {**ask(text, found["progress"]), "role": found["role"]}
             call(client, "PUT", f"/audit-samples/{sample_id}/texts/{text['text_id']}/reading", json=said)
     except Leave:
-        typer.echo("What you have read is recorded.")
+        typer.echo("What you have read is recorded, but for the text that is shown.")
 
 
 def ask(text: dict[str, Any], progress: dict[str, Any]) -> dict[str, Any]:
@@ -48,17 +52,17 @@ def ask(text: dict[str, Any], progress: dict[str, Any]) -> dict[str, Any]:
         "\nq leaves, skip skips the whole text; s skips one label, u uncertain, a not applicable, ? its definition."
     )
     values: dict[str, str | None] = {}
-    for cell in text["cells"]:
-        answer = _answer(cell)
-        if answer == SKIP:
-            return {"skip": True}
-        values[cell["key"]] = answer
+    try:
+        for cell in text["cells"]:
+            values[cell["key"]] = _answer(cell)
+    except SkipText:
+        return {"skip": True}
     note = typer.prompt("Note", default="", show_default=False)
     return {"values": values, "note": note}
 
 
 def _answer(cell: dict[str, Any]) -> str | None:
-    """One cell's value; SKIP for the whole text."""
+    """One cell's value; None: skipped. Leave and SkipText raise."""
     choices = {str(number): choice["key"] for number, choice in enumerate(cell["choices"], start=1)}
     known: dict[str, str | None] = {**choices, **OUTSIDE} if choices else dict(LETTERS)
     for number, choice in zip(choices, cell["choices"], strict=True):
@@ -68,7 +72,8 @@ def _answer(cell: dict[str, Any]) -> str | None:
         if said == LEAVE:
             raise Leave
         if said == SKIP:
-            return SKIP
+            raise SkipText
+        said = said[0] if said in {"yes", "no"} and not choices else said
         if said in known:
             return known[said]
         typer.echo(

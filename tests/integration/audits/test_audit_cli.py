@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from typer.testing import CliRunner
 
+from app.cli.audit_reading import ask
 from app.cli.audit_words import result_words
 from app.cli.main import build
 from tests.audits import truth_of
@@ -52,7 +53,7 @@ def typed(shown: str) -> str:
     number = int(shown.split("── letter-", 1)[1].split(maxsplit=1)[0])
     true = truth_of(number)
     choice = {"granted": "1", "denied": "2", "open": "3"}[str(true["outcome"])]
-    said = [str(true["remorse"])[0], str(true["dependants"])[0], choice]
+    said = [str(true["remorse"])[0], str(true["dependants"]), choice]  # a letter or the word
     return "\n".join([*said, "", ""])
 
 
@@ -68,7 +69,7 @@ def test_a_whole_audit_in_the_terminal(remand: Run) -> None:
     for _ in range(3):  # each call reads one text more and leaves
         shown = remand("vera", "read", "small", keys="?\nq\n")
         assert "The writer regrets the act." in shown.stdout
-        assert "What you have read is recorded." in shown.stdout
+        assert "What you have read is recorded, but for the text that is shown." in shown.stdout
         done = remand("vera", "read", "small", keys=typed(shown.stdout) + "q\n")
         assert done.exit_code == 0, done.output
     assert "Nothing is left for you to read here." in done.stdout
@@ -145,3 +146,13 @@ def test_long_names_of_options_stay_apart() -> None:
     assert any("addiction_treatment_ordered = yes " in row for row in rows)
     assert any("addiction_treatment_ordered = no " in row for row in rows)
     assert len({row.index(" 40") for row in rows[2:]}) == 1
+
+
+def test_an_option_called_skip_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = [{"key": key, "name": key, "definition": ""} for key in ("keep", "skip")]
+    cell = {"key": "advice", "name": "Advice", "definition": "", "choices": choices}
+    text = {"external_id": "1", "place": 1, "content": "Well.", "shown_before": False, "cells": [cell]}
+    for keys, body in (("2", {"values": {"advice": "skip"}, "note": ""}), ("skip", {"skip": True})):
+        typed_keys = iter([keys, ""])
+        monkeypatch.setattr("typer.prompt", lambda *_words, answers=typed_keys, **_options: next(answers))
+        assert ask(text, {"texts": 1}) == body
