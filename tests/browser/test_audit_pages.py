@@ -114,8 +114,11 @@ def test_one_can_go_back_and_skip(visit: Visits, built: Built, engine: Engine) -
     ada.page.get_by_role("button", name="What would it say?").click()
     ada.page.get_by_role("button", name="Draw and seal it").click()
     place = ada.page.url.removeprefix(ada.address)
-    vera = visit("vera")
+    vera = visit("vera", viewport={"width": 1280, "height": 450})
     page: Page = vera.go(f"{place}/read")
+    page.get_by_role("button", name="Skip the whole text").scroll_into_view_if_needed()
+    assert page.evaluate("scrollY") > 200
+    expect(page.locator("article")).to_be_in_viewport(ratio=1)  # the text stays beside the last question
     page.keyboard.press("y")
     page.keyboard.press("u")
     page.keyboard.press("Backspace")
