@@ -11,4 +11,4 @@ READ_PER_LEVEL = 10
 MOST_LEVELS = 30
 """Levels of a categorical column: more are a grouping, not a covariate."""
 MOST_SKIPPED = 0.1
-"""Share of the drawn texts that may lack a settled value: above, those that have one are no random sample any more."""
+"""Share of the drawn texts, and of the texts that they stand for, that may lack a settled value: above, those that have one are no random sample any more."""

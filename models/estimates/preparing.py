@@ -196,15 +196,31 @@ def _draws(panel: Panel, sampled: NDArray[np.bool_]) -> tuple[Draw, ...]:
     )
 
 
+def _standing_for_unsettled(panel: Panel, found: Prepared) -> float:
+    """Share of the texts that drawn ones without a settled value stand for, each weighing 1 / π."""
+    standing = np.sum(
+        [
+            np.where(one.drawn, share / np.where(one.drawn, one.inclusion, 1.0), 0.0)
+            for one, share in zip(panel.samples, panel.shares, strict=True)
+        ],
+        axis=0,
+    )
+    return float(standing[panel.drawn & ~found.sampled].sum() / standing.sum())
+
+
 def _too_little(panel: Panel, found: Prepared) -> str | None:
     """Why nothing can be said, or too little."""
     drawn, labels = int(panel.drawn.sum()), " or ".join(dict.fromkeys(found.analysis.labels))
     size = len(found.design)
     needed = EVENTS_PER_COEFFICIENT * size
     rare = found.analysis.kind == "prevalence"  # a rare one has an interval of its own
+    unsettled = _standing_for_unsettled(panel, found)
     reasons = {
         f"{found.skipped} of {drawn} drawn texts have no settled value of {labels}: "
         "those that have one are no random sample any more.": found.skipped > MOST_SKIPPED * drawn,
+        f"{found.skipped} of {drawn} drawn texts have no settled value of {labels}, and they stand for {100 * unsettled:.0f} % of all texts, in bands that "
+        "were read thinly: those that have one are no random sample any more.": unsettled
+        > MOST_SKIPPED + 1e-9,
         "No text is left to say anything about.": not found.inside.any(),
         "In a stratum of the sample no text has a settled value: nothing can be said about its texts.": any(
             (draw.inclusion[found.inside & (draw.stratum >= 0)] == 0).any() for draw in found.draws

@@ -111,6 +111,10 @@ def test_skipped_texts_lower_the_probability_of_their_stratum_until_they_are_too
     found = prepare(replace(panel, labels={"remorse": replace(label, expert=expert)}), of("prevalence"))
     assert (found.refusal, found.skipped) == (None, 20)
     assert found.inclusion[:2] == pytest.approx([80 / 300, 200 / 300])
+    expert[first[:25]] = -1
+    thin = prepare(replace(panel, labels={"remorse": replace(label, expert=expert)}), of("prevalence"))
+    assert "25 of 300" in str(thin.refusal)
+    assert "stand for 12 % of all texts" in str(thin.refusal)
     expert[first[:40]] = -1
     found = prepare(replace(panel, labels={"remorse": replace(label, expert=expert)}), of("prevalence"))
     assert "40 of 300 drawn texts have no settled value" in str(found.refusal)
