@@ -173,10 +173,10 @@ def _http_words(error: HTTPException) -> tuple[str, str | None]:
 def _field(item: dict[str, Any], body: Any) -> str:
     if item["type"] == "json_invalid" or item["loc"] == ("body",):
         return "body"
-    return pointer(_without_branches(item["loc"], body))
+    return pointer(_without_branches(item["loc"], body, missing=item["type"] == "missing"))
 
 
-def _without_branches(location: tuple[Any, ...], body: Any) -> tuple[Any, ...]:
+def _without_branches(location: tuple[Any, ...], body: Any, *, missing: bool) -> tuple[Any, ...]:
     """A location without the names that pydantic gives the branches of unions: what the body does not have, a field that is missing aside."""
     if location[0] != "body" or not isinstance(body, dict):
         return location
@@ -187,7 +187,9 @@ def _without_branches(location: tuple[Any, ...], body: Any) -> tuple[Any, ...]:
         except (KeyError, IndexError, TypeError):
             continue
         kept.append(part)
-    return (*kept, location[-1]) if isinstance(here, dict | list) else tuple(kept)
+    last = location[-1]
+    there = last in here if isinstance(here, dict) else isinstance(here, list) and isinstance(last, int)
+    return (*kept, last) if there or (missing and isinstance(here, dict)) else tuple(kept)
 
 
 def _words(item: dict[str, Any]) -> str:

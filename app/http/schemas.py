@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from app.http.problems import Invalid
 
@@ -21,10 +29,35 @@ Time = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 """A point in time with its zone, ISO 8601."""
 
 
+def _numbers_alone(schema: Any) -> Any:
+    """A core schema in which what takes a number takes nothing but numbers."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_numbers_alone(each) for each in schema)
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: value if key == "metadata" else _numbers_alone(value) for key, value in schema.items()}
+    kind = inner.get("type")
+    if kind not in ("int", "float"):
+        return inner
+
+    def no_truth_value(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise PydanticKnownError("int_type" if kind == "int" else "float_type")
+        return value
+
+    return core_schema.no_info_before_validator_function(no_truth_value, inner)
+
+
 class RequestModel(BaseModel):
-    """A request body. Unknown fields, NUL bytes, lone surrogates and NaN are refused with the field's name."""
+    """A request body. Unknown fields, NUL bytes, lone surrogates, NaN and truth values for numbers are refused with the field's name."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Every number of the model refuses true and false, which pydantic would read as 1 and 0."""
+        schema: CoreSchema = _numbers_alone(handler(source))
+        return schema
 
     @model_validator(mode="before")
     @classmethod

@@ -103,7 +103,7 @@ def _columns(mapping: Mapping, guessed: list[str]) -> list[str]:
         where = (
             _counted(len(question.columns), "column")
             if question.columns is not None
-            else f"column {question.column!r} ({question.shape})"
+            else f"column {question.column!r}" + (f" ({question.shape})" if question.shape else "")
         )
         mark = " (guessed)" if "questions" in guessed else ""
         lines.append(f"Question {question.key!r} ({question.kind.value}): {where}{mark}.")

@@ -148,15 +148,18 @@ def test_a_wrong_name_is_refused_before_there_is_a_job(
 
 
 def test_shapes_that_mean_nothing_are_refused(admin: TestClient, world: World) -> None:
-    for analysis in (
-        {"kind": "linear", "outcome": {"column": "year"}, "covariates": [{"column": "court"}]},
-        {"kind": "linear", "outcome": {"label": "remorse"}, "covariates": [{"label": "remorse"}]},
-        {"kind": "linear", "outcome": {}, "covariates": [{"label": "remorse"}]},
-        {"kind": "linear", "outcome": {"label": "remorse"}, "covariates": []},
-        {"kind": "cubic"},
+    """The field is one of the body: kinds of analyses are told apart by `kind`, not by a field of that name."""
+    for analysis, field in (
+        ({"kind": "linear", "outcome": {"column": "year"}, "covariates": [{"column": "court"}]}, ""),
+        ({"kind": "linear", "outcome": {"label": "remorse"}, "covariates": [{"label": "remorse"}]}, ""),
+        ({"kind": "linear", "outcome": {}, "covariates": [{"label": "remorse"}]}, "/outcome"),
+        ({"kind": "linear", "outcome": {"label": "remorse"}, "covariates": []}, "/covariates"),
+        ({"kind": "linear", "outcome": {"label": "remorse"}}, "/covariates"),
+        ({"kind": "cubic"}, ""),
     ):
         answer = admin.post("/estimates", json={"corpus": world.corpus_id, "analyses": [analysis]})
         assert answer.status_code == 422, analysis
+        assert answer.json()["field"] == f"/analyses/0{field}", analysis
 
 
 def test_nothing_rests_on_a_sample_that_is_still_being_read(admin: TestClient, engine: Engine) -> None:
