@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 from fastapi.concurrency import run_in_threadpool
 
+from app.background import heard
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -43,7 +45,7 @@ class Remembered(Generic[K, V]):
             return await self._look(key, look, known)
         if known.asked is None and known.until - now < self._seconds * (1 - _FRESH_SHARE):
             known.asked = asyncio.ensure_future(self._look(key, look, known))
-            known.asked.add_done_callback(_heard)
+            known.asked.add_done_callback(heard)  # who asks next will be told what was wrong
         return known.value
 
     def forget(self) -> None:
@@ -63,9 +65,3 @@ class Remembered(Generic[K, V]):
                 known.clear()
             known[key] = _Known(found, until)
         return found
-
-
-def _heard(task: asyncio.Task[V | None]) -> None:
-    """Nobody waits for it: who asks next will be told what was wrong."""
-    if not task.cancelled():
-        task.exception()

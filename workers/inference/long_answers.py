@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
+from app.background import heard
+
 ALIVE_SECONDS = 10.0
 """Between two signs of life."""
 
@@ -20,7 +22,7 @@ async def long_answer(working: Coroutine[Any, Any, dict[str, Any]]) -> Response:
     so that what fails afterwards breaks the connection off, and callers ask again.
     """
     task = asyncio.ensure_future(working)
-    task.add_done_callback(_heard)
+    task.add_done_callback(heard)  # the caller may have gone
     try:
         await asyncio.wait({task}, timeout=ALIVE_SECONDS)
         if task.done():
@@ -29,12 +31,6 @@ async def long_answer(working: Coroutine[Any, Any, dict[str, Any]]) -> Response:
         task.cancel()
         raise
     return StreamingResponse(_spaced(task), media_type="application/json")
-
-
-def _heard(task: asyncio.Task[dict[str, Any]]) -> None:
-    """Nobody need ask for what went wrong where the caller has gone."""
-    if not task.cancelled():
-        task.exception()
 
 
 async def _spaced(task: asyncio.Task[dict[str, Any]]) -> AsyncIterator[bytes]:
