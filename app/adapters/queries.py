@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.adapters.rules import beats_baselines
 from app.blobs import Blob, BlobStore
 from app.corpora.queries import register_blob
+from app.db.paging import newest_first
 from app.db.session import AnySession, WriteSession
 from app.db.tables import Adapter, Corpus, GateDecision
 from app.http.problems import Conflict, NotFound
@@ -76,13 +77,11 @@ def list_adapters(
     limit: int = 50,
 ) -> Sequence[Adapter]:
     """Adapters, newest first. corpus_id: of this corpus; only: the corpus a key is bound to; before: (created_at, id) of the last one seen."""
-    query = select(Adapter).order_by(Adapter.created_at.desc(), Adapter.id.desc()).limit(limit)
+    query = select(Adapter)
     for wanted in (corpus_id, only):
         if wanted is not None:
             query = query.where(Adapter.corpus_id == wanted)
-    if before is not None:
-        query = query.where(tuple_(Adapter.created_at, Adapter.id) < before)
-    return session.scalars(query).all()
+    return session.scalars(newest_first(query, Adapter.created_at, Adapter.id, before, limit)).all()
 
 
 def promoted_adapters(session: AnySession, adapters: Sequence[Adapter]) -> set[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.blobs import Blob, BlobStore
+from app.db.paging import newest_first
 from app.db.session import AnySession, WriteSession
 from app.db.tables import AuditLog, Corpus
 from app.db.tables import Blob as BlobRow
@@ -88,15 +90,17 @@ def lock_corpus(session: WriteSession, corpus_id: str) -> Corpus:
 
 
 def list_corpora(
-    session: AnySession, *, only: str | None = None, before: tuple[Any, str] | None = None, limit: int = 50
+    session: AnySession,
+    *,
+    only: str | None = None,
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
 ) -> Sequence[Corpus]:
     """Corpora, newest first. only: the one corpus a key is bound to; before: (created_at, id) of the last one seen."""
-    query = select(Corpus).order_by(Corpus.created_at.desc(), Corpus.id.desc()).limit(limit)
+    query = select(Corpus)
     if only is not None:
         query = query.where(Corpus.id == only)
-    if before is not None:
-        query = query.where(tuple_(Corpus.created_at, Corpus.id) < before)
-    return session.scalars(query).all()
+    return session.scalars(newest_first(query, Corpus.created_at, Corpus.id, before, limit)).all()
 
 
 def corpus_counts(session: AnySession, corpus_id: str) -> dict[str, int]:

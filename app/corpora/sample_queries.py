@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.engine import RowMapping
 
 from app.corpora.sample_schemas import SampleRequest
 from app.corpora.text_queries import get_sample
+from app.db.paging import newest_first
 from app.db.session import AnySession
 from app.db.tables import RelabelRun, Sample
 from app.http.problems import Conflict, Invalid, NotFound
@@ -114,9 +115,7 @@ def list_samples(
 ) -> Sequence[Sample]:
     """Samples of a corpus, newest first. before: (created_at, id) of the last one seen."""
     query = select(Sample).where(Sample.corpus_id == corpus_id)
-    if before is not None:
-        query = query.where(tuple_(Sample.created_at, Sample.id) < before)
-    return session.scalars(query.order_by(Sample.created_at.desc(), Sample.id.desc()).limit(limit)).all()
+    return session.scalars(newest_first(query, Sample.created_at, Sample.id, before, limit)).all()
 
 
 def sampled_texts(session: AnySession, sample_id: str, after: int, limit: int) -> Sequence[RowMapping]:

@@ -6,12 +6,14 @@ What workers and the dispatcher do to a job (claim, renew, release, ring) is in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
+from app.db.paging import newest_first
 from app.db.session import AnySession, WriteSession
 from app.db.tables import Job, JobEvent, JobPart
 from app.ids import new_id
@@ -61,17 +63,15 @@ def list_jobs(
     kind: str | None = None,
     corpus_id: str | None = None,
     state: str | None = None,
-    before: tuple[Any, str] | None = None,
+    before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> Sequence[Job]:
     """Jobs, newest first. before: (created_at, id) of the last job already seen."""
-    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
+    query = select(Job)
     for column, value in ((Job.kind, kind), (Job.corpus_id, corpus_id), (Job.state, state)):
         if value is not None:
             query = query.where(column == value)
-    if before is not None:
-        query = query.where(tuple_(Job.created_at, Job.id) < before)
-    return session.scalars(query).all()
+    return session.scalars(newest_first(query, Job.created_at, Job.id, before, limit)).all()
 
 
 def events_after(session: AnySession, job_id: str, number: int, limit: int = 500) -> Sequence[JobEvent]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, select, text, tuple_
+from sqlalchemy import Row, select, text
 
+from app.db.paging import newest_first
 from app.db.session import AnySession
 from app.db.tables import Prediction, Ranking, RelabelRun, Text, TextVersion
 from app.http.problems import NotFound
@@ -62,12 +63,10 @@ def list_rankings(
     session: AnySession, corpus_id: str | None, before: tuple[datetime, str] | None, limit: int
 ) -> Sequence[Ranking]:
     """Rankings, newest first. corpus_id: of this corpus only; before: (created_at, id) of the last one seen."""
-    query = select(Ranking).order_by(Ranking.created_at.desc(), Ranking.id.desc()).limit(limit)
+    query = select(Ranking)
     if corpus_id is not None:
         query = query.where(Ranking.corpus_id == corpus_id)
-    if before is not None:
-        query = query.where(tuple_(Ranking.created_at, Ranking.id) < before)
-    return session.scalars(query).all()
+    return session.scalars(newest_first(query, Ranking.created_at, Ranking.id, before, limit)).all()
 
 
 def newest_ranking(session: AnySession, corpus_id: str) -> Ranking | None:

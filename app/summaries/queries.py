@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, select
 
 from app.adapters.queries import find_adapter, promoted_adapter
 from app.adapters.rules import MADE_TO
 from app.corpora.queries import corpus_for
+from app.db.paging import newest_first
 from app.db.session import AnySession
 from app.db.tables import Adapter, Summary, SummaryRun, Text, TextVersion
 from app.http.problems import Conflict, Invalid, NotFound
@@ -79,12 +80,10 @@ def list_summary_runs(
     session: AnySession, corpus_id: str | None, before: tuple[datetime, str] | None, limit: int
 ) -> Sequence[SummaryRun]:
     """Runs, newest first. corpus_id: of this corpus only; before: (created_at, id) of the last one seen."""
-    query = select(SummaryRun).order_by(SummaryRun.created_at.desc(), SummaryRun.id.desc()).limit(limit)
+    query = select(SummaryRun)
     if corpus_id is not None:
         query = query.where(SummaryRun.corpus_id == corpus_id)
-    if before is not None:
-        query = query.where(tuple_(SummaryRun.created_at, SummaryRun.id) < before)
-    return session.scalars(query).all()
+    return session.scalars(newest_first(query, SummaryRun.created_at, SummaryRun.id, before, limit)).all()
 
 
 def list_summaries(
