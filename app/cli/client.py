@@ -15,6 +15,9 @@ import typer
 if TYPE_CHECKING:
     import httpx  # imported where it is used: every start of the command line loads this file
 
+PAGE = 200
+"""Items of a listing that are asked for at a time."""
+
 
 def data_folder() -> Path:
     """The folder of the one-machine stack."""
@@ -73,6 +76,21 @@ def call(client: httpx.Client, method: str, path: str, **request: Any) -> httpx.
         _print_problem(response)
         raise typer.Exit(1)
     return response
+
+
+def listed(
+    client: httpx.Client, path: str, query: dict[str, Any], most: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Items of a listing, page by page: the first `most` of them, or all."""
+    given, cursor = 0, None
+    while most is None or given < most:
+        size = PAGE if most is None else min(PAGE, most - given)
+        page_query = query | {"limit": size} | ({"cursor": cursor} if cursor else {})
+        page = call(client, "GET", path, params=page_query).json()
+        yield from page["items"]
+        given, cursor = given + len(page["items"]), page["next_cursor"]
+        if cursor is None:
+            return
 
 
 def _print_problem(response: httpx.Response) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli.client import call, connect, fail
+from app.cli.client import call, connect, fail, listed
 
 _verbs = typer.Typer(name="corpora", help="Corpora and their schemes.", no_args_is_help=True)
 Corpus = Annotated[str, typer.Argument(help="The corpus's name or id.")]
@@ -24,15 +24,9 @@ def register(app: typer.Typer) -> None:
 def list_() -> None:
     """List the corpora that the key reaches."""
     with connect() as client:
-        cursor = None
-        while True:
-            page = call(client, "GET", "/corpora", params={"cursor": cursor} if cursor else {}).json()
-            for corpus in page["items"]:
-                marks = "".join(f" [{mark}]" for mark in ("sensitive", "synthetic") if corpus[mark])
-                typer.echo(f"{corpus['id']}  {corpus['name']}{marks}")
-            cursor = page["next_cursor"]
-            if not cursor:
-                return
+        for corpus in listed(client, "/corpora", {}):
+            marks = "".join(f" [{mark}]" for mark in ("sensitive", "synthetic") if corpus[mark])
+            typer.echo(f"{corpus['id']}  {corpus['name']}{marks}")
 
 
 @_verbs.command("create")

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from app.cli.client import call, connect
-
-if TYPE_CHECKING:
-    import httpx
-
-PAGE = 200
+from app.cli.client import connect, listed
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +39,7 @@ def disagreements(
     if order_by is not None:
         query["order_by"] = order_by
     with connect() as client:
-        items = list(_items(client, query, top))
+        items = list(listed(client, "/label-disagreements", query, top))
     if as_json:
         for item in items:
             typer.echo(json.dumps(item, ensure_ascii=False))
@@ -57,18 +51,6 @@ def disagreements(
             if state != "all"
             else f"{corpus} has no disagreements yet."
         )
-
-
-def _items(client: httpx.Client, query: dict[str, Any], top: int) -> Iterator[dict[str, Any]]:
-    """The first `top` of a listing, page by page."""
-    given, cursor = 0, None
-    while given < top:
-        page_query = query | {"limit": min(PAGE, top - given)} | ({"cursor": cursor} if cursor else {})
-        page = call(client, "GET", "/label-disagreements", params=page_query).json()
-        yield from page["items"]
-        given, cursor = given + len(page["items"]), page["next_cursor"]
-        if cursor is None:
-            return
 
 
 def print_items(items: list[dict[str, Any]], order_by: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.client import call, connect, fail
+from app.cli.client import call, connect, fail, listed
 
 if TYPE_CHECKING:
     import httpx
@@ -63,14 +63,8 @@ def list_(
 ) -> None:
     """List document sets, newest first."""
     with connect() as client:
-        asked = {"corpus": corpus} if corpus else {}
-        while True:
-            page = call(client, "GET", "/document-sets", params=asked).json()
-            for found in page["items"]:
-                typer.echo(f"{found['id']}  {found['name']}  {_counts(found)}")
-            if not page["next_cursor"]:
-                return
-            asked["cursor"] = page["next_cursor"]
+        for found in listed(client, "/document-sets", {"corpus": corpus} if corpus else {}):
+            typer.echo(f"{found['id']}  {found['name']}  {_counts(found)}")
 
 
 @_verbs.command("show")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.client import call, connect, fail
+from app.cli.client import call, connect, fail, listed
 from models.data.control_characters import plain
 
 if TYPE_CHECKING:
     import httpx
-
-PAGE = 200
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +41,7 @@ def summaries(
         if out is not None:
             _export(client, query, out)
             return
-        items = list(_items(client, query, top))
+        items = list(listed(client, "/summaries", query, top))
     if not items:
         typer.echo(
             f"{corpus} has no such summaries. Make some: remand summarize --corpus {corpus}", err=not as_json
@@ -67,17 +64,6 @@ def words(item: dict[str, Any]) -> list[str]:
         for found in (item["faithfulness"] or {}).get("unsupported", [])
     ]
     return lines + ([] if item["current"] else ["(The text has changed since.)"])
-
-
-def _items(client: httpx.Client, query: dict[str, Any], top: int) -> Iterator[dict[str, Any]]:
-    given, cursor = 0, None
-    while given < top:
-        page_query = query | {"limit": min(PAGE, top - given)} | ({"cursor": cursor} if cursor else {})
-        page = call(client, "GET", "/summaries", params=page_query).json()
-        yield from page["items"]
-        given, cursor = given + len(page["items"]), page["next_cursor"]
-        if cursor is None:
-            return
 
 
 def _export(client: httpx.Client, query: dict[str, Any], out: Path) -> None:
