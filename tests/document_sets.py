@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
 
-from app.db.session import writing
-from app.jobs.leases import claim
+from tests.attempts import exit_of_attempt
 from workers.documents import run
-from workers.job_context import run_attempt
 from workers.stopping import StopFlag
 
 
@@ -26,13 +23,8 @@ def upload(
     return found
 
 
-def read(
-    client: TestClient, engine: Engine, made: dict[str, Any], flag: StopFlag | None = None
-) -> dict[str, Any]:
+def read(client: TestClient, made: dict[str, Any], flag: StopFlag | None = None) -> dict[str, Any]:
     """Run one attempt of the job that reads a set; the set as it is then."""
-    with writing(engine) as session:
-        held = claim(session, made["job_id"], "test", 60.0)
-    assert held is not None
-    run_attempt(made["job_id"], held.fence, run, flag or StopFlag())
+    exit_of_attempt(made["job_id"], run, flag)
     found: dict[str, Any] = client.get(f"/document-sets/{made['id']}").json()
     return found

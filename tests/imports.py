@@ -10,11 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from app.db.session import writing
-from app.jobs.leases import claim
+from tests.attempts import exit_of_attempt
 from workers.importing.run import run
-from workers.job_context import run_attempt
-from workers.stopping import StopFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +41,7 @@ class Imports:
 
     def run(self, job_id: str) -> dict[str, Any]:
         """Run one attempt of a queued job."""
-        with writing(self.engine) as session:
-            held = claim(session, job_id, "test", 60.0)
-        assert held is not None
-        run_attempt(job_id, held.fence, run, StopFlag())
+        exit_of_attempt(job_id, run)
         document: dict[str, Any] = self.client.get(f"/imports/{job_id}").json()
         return document
 

@@ -6,19 +6,13 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.db.session import writing
-from app.jobs.leases import claim
-from workers.job_context import run_attempt
+from tests.attempts import exit_of_attempt
 from workers.sample import run
-from workers.stopping import StopFlag
 
 
 def run_sample_job(client: TestClient, job_id: str) -> dict[str, Any]:
     """Run one attempt of a queued job; its document."""
-    with writing() as session:
-        held = claim(session, job_id, "test", 60.0)
-    assert held is not None
-    run_attempt(job_id, held.fence, run, StopFlag())
+    exit_of_attempt(job_id, run)
     document: dict[str, Any] = client.get(f"/sample-jobs/{job_id}").json()
     return document
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
@@ -19,8 +18,8 @@ from tests.made_documents import scanned_pdf
 class Connection:
     """What `connect()` gives: the app's client, which reads a set as soon as it is accepted."""
 
-    def __init__(self, client: TestClient, engine: Engine) -> None:
-        self._client, self._engine, self.base_url = client, engine, "http://testserver"
+    def __init__(self, client: TestClient) -> None:
+        self._client, self.base_url = client, "http://testserver"
 
     def __enter__(self) -> Connection:
         return self
@@ -31,15 +30,15 @@ class Connection:
     def request(self, method: str, path: str, **options: Any) -> Any:
         answer = self._client.request(method, path, **options)
         if method == "POST" and answer.status_code == 202:
-            read(self._client, self._engine, answer.json())
+            read(self._client, answer.json())
         return answer
 
 
 def test_documents_are_added_shown_and_deleted(
-    admin: TestClient, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    admin: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin.post("/corpora", json={"name": "judgments"})
-    monkeypatch.setattr("app.cli.documents.connect", lambda **_: Connection(admin, engine))
+    monkeypatch.setattr("app.cli.documents.connect", lambda **_: Connection(admin))
     (tmp_path / "a.txt").write_text("The appeal is allowed.")
     (tmp_path / "scan.pdf").write_bytes(scanned_pdf())
 

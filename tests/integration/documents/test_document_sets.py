@@ -17,10 +17,10 @@ from app.documents.queries import readable
 from app.jobs import leases
 from app.settings import get_settings
 from tests.api import bearer
+from tests.attempts import exit_of_attempt
 from tests.document_sets import read, upload
 from tests.made_documents import docx, pdf, scanned_pdf
 from workers import documents
-from workers.job_context import run_attempt
 from workers.stopping import StopFlag
 
 
@@ -43,7 +43,7 @@ def test_files_are_read_or_refused_one_by_one(client: TestClient, engine: Engine
         {"a.txt": b"A plain text.", "b.pdf": pdf([["One page only."]]), "c.docx": docx(["Words."]), "scan.pdf": scanned_pdf(), "d.zip": archive, "p.csv": b"text,summary\nlong,short\n"},
     )  # fmt: skip
     assert (made["state"], made["waiting"], made["name"]) == ("reading", 6, "a.txt")
-    found = read(client, engine, made)
+    found = read(client, made)
     assert (found["state"], found["documents"], found["rows"], found["refused"]) == ("ready", 5, 1, 2)
     files = {file["filename"]: file for file in found["files"]}
     assert files["b.pdf"]["pages"] == 1
@@ -76,12 +76,12 @@ def test_an_interrupted_job_goes_on_where_it_was(client: TestClient, engine: Eng
         def reason(self) -> Any:
             return "shutdown" if client.get(f"/document-sets/{made['id']}").json()["waiting"] == 2 else None
 
-    assert read(client, engine, made, AfterTwo())["waiting"] == 2
+    assert read(client, made, AfterTwo())["waiting"] == 2
     with writing(engine) as session:
         leases.release(
             session, made["job_id"], 1, code="shutdown", reason="asked", counted=False, max_attempts=3
         )
-    found = read(client, engine, made)
+    found = read(client, made)
     assert (found["state"], found["documents"], found["waiting"]) == ("ready", 4, 0)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT max(tries) FROM document_files")).scalar_one() == 1
@@ -107,7 +107,7 @@ def test_a_long_file_and_an_archive_are_left_halfway_and_do_not_count_as_tried(
             return "shutdown" if self.left < 0 else None
 
     for attempt, looks in enumerate((2, 6), 1):  # in the PDF; then, after it is read, in the archive
-        assert read(client, engine, made, AfterLooks(looks))["waiting"] == 3 - attempt
+        assert read(client, made, AfterLooks(looks))["waiting"] == 3 - attempt
         with writing(engine) as session:
             leases.release(
                 session,
@@ -124,7 +124,7 @@ def test_a_long_file_and_an_archive_are_left_halfway_and_do_not_count_as_tried(
             0,
         ]
     assert stored(environment) == uploaded + 1
-    found = read(client, engine, made)
+    found = read(client, made)
     assert (found["state"], found["documents"], found["refused"]) == ("ready", 4, 0)
 
 
@@ -132,19 +132,17 @@ def test_a_file_that_ends_the_process_twice_is_refused(client: TestClient, engin
     made = upload(client, {"bad.txt": b"Text.", "good.txt": b"Text, too."})
     with engine.begin() as connection:
         connection.execute(text("UPDATE document_files SET tries = :tries WHERE filename = 'bad.txt'"), {"tries": documents.MOST_TRIES})  # fmt: skip
-    codes = {file["filename"]: file["code"] for file in read(client, engine, made)["files"]}
+    codes = {file["filename"]: file["code"] for file in read(client, made)["files"]}
     assert codes == {"bad.txt": "document-unreadable", "good.txt": None}
 
 
-def test_deleting_a_set_or_its_corpus_leaves_no_file(
-    client: TestClient, engine: Engine, environment: Path
-) -> None:
+def test_deleting_a_set_or_its_corpus_leaves_no_file(client: TestClient, environment: Path) -> None:
     shared = b"The same in both sets."
     first, second = (
         upload(client, {"a.txt": shared, f"{name}.txt": name.encode() * 9}) for name in ("one", "two")
     )
     for made in (first, second):
-        read(client, engine, made)
+        read(client, made)
     # both files of each set, and the same again as text: content that is equal is stored once
     assert stored(environment) == 3
     assert client.delete(f"/document-sets/{first['id']}").status_code == 204
@@ -157,7 +155,7 @@ def test_deleting_a_set_or_its_corpus_leaves_no_file(
 
 @pytest.mark.parametrize("path", ["/document-sets/{id}", "/corpora/judgments"])
 def test_what_is_deleted_while_it_is_read_leaves_no_file(
-    client: TestClient, engine: Engine, environment: Path, monkeypatch: pytest.MonkeyPatch, path: str
+    client: TestClient, environment: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     made = upload(client, {"d.zip": zipped({"a.txt": b"The first.", "b.txt": b"The second."})})
     read_it = documents._read
@@ -168,10 +166,7 @@ def test_what_is_deleted_while_it_is_read_leaves_no_file(
         return found
 
     monkeypatch.setattr(documents, "_read", deleted_meanwhile)
-    with writing(engine) as session:
-        held = leases.claim(session, made["job_id"], "test", 60.0)
-    assert held is not None
-    run_attempt(made["job_id"], held.fence, documents.run, StopFlag())
+    exit_of_attempt(made["job_id"], documents.run)
     assert stored(environment) == 0
 
 

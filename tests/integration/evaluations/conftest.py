@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,15 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from app.db.session import reading, writing
 from app.db.tables import Job
-from app.jobs import leases
-from app.jobs.queries import get_job
 from app.settings import get_settings
 from tests.api import client_of_an_admin
+from tests.attempts import Run, exit_of_attempt, job_now
 from tests.document_sets import read, upload
 from tests.tiny_decoder import WORDS, judgments, make_decoder
 from tests.tiny_model import write_tiny_model
 from tests.tiny_writer import adapter_tar
 from tests.writing_worker import Worker, writing_worker
-from workers.job_context import run_attempt
 from workers.stopping import StopFlag
 
 
@@ -35,17 +32,10 @@ class World:
     engine: Engine
     models: Path
 
-    def run(self, job_id: str, work: Callable[[Any], None], flag: StopFlag | None = None) -> Job:
+    def run(self, job_id: str, work: Run, flag: StopFlag | None = None) -> Job:
         """One attempt at a job, as a jobs worker's child makes it, in this process; the job then."""
-        with writing(self.engine) as session:
-            claimed = leases.claim(session, job_id, "test", 60)
-        assert claimed is not None
-        run_attempt(job_id, claimed.fence, work, flag or StopFlag())
-        with reading(self.engine) as session:
-            found = get_job(session, job_id)
-            assert found is not None
-            session.expunge(found)
-            return found
+        exit_of_attempt(job_id, work, flag)
+        return job_now(job_id)
 
     def queued(self, **body: Any) -> str:
         """A new evaluation's job."""
@@ -86,7 +76,7 @@ class World:
     def pairs(self, rows: list[dict[str, str]]) -> str:
         """The id of a document set of these rows, read."""
         made = upload(self.client, {"pairs.jsonl": "\n".join(map(json.dumps, rows)).encode()})
-        assert read(self.client, self.engine, made)["rows"] == len(rows)
+        assert read(self.client, made)["rows"] == len(rows)
         return str(made["id"])
 
 

@@ -23,6 +23,7 @@ from app.jobs.queries import get_job
 from app.settings import get_settings
 from models.adapters.seen import read_seen, unseen
 from models.data.near_duplicates import content_digests, signatures
+from tests.attempts import claimed
 from tests.document_sets import read, upload
 from tests.integration.evaluations.conftest import World, paragraphs
 from tests.integration.inference_server import until
@@ -187,7 +188,7 @@ def test_a_base_model_by_itself_with_beams(world: World, worker: Worker) -> None
 def test_perplexity_of_documents_and_how_both_go_on(world: World, worker: Worker) -> None:
     texts = judgments(12, seed=9, words=(70, 90))
     made = upload(world.client, {f"{number}.txt": text.encode() for number, text in enumerate(texts)})
-    assert read(world.client, world.engine, made)["documents"] == 12
+    assert read(world.client, made)["documents"] == 12
     adapter = world.imported(worker, "llama")
     asked = {
         "document_set": made["id"],
@@ -277,9 +278,7 @@ def test_a_killed_child_changes_nothing(world: World, worker: Worker) -> None:
              "max_tokens": 5, "vouched": True}  # fmt: skip
     _, expected = world.evaluated(adapter=adapter, summarize=asked)
     job_id = world.queued(adapter=adapter, summarize=asked)
-    with writing(world.engine) as session:
-        held = leases.claim(session, job_id, "test", 120)
-    assert held is not None
+    held = claimed(job_id, 120)
     command = [sys.executable, "-m", "workers.evaluate", job_id, str(held.fence)]
     child = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}

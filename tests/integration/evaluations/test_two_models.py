@@ -98,7 +98,7 @@ def test_two_causal_adapters_are_asked_the_same(world: World, worker: Worker, tm
     """Both, and the base model, read in the shorter windows of the two; the ratio is of all tokens together."""
     texts = judgments(10, seed=9, words=(40, 60))
     documents = upload(world.client, {f"{number}.txt": text.encode() for number, text in enumerate(texts)})
-    read(world.client, world.engine, documents)
+    read(world.client, documents)
     first = made(world, worker, tmp_path / "first", "llama", 1, [])
     second = made(world, worker, tmp_path / "second", "llama", 5, [texts[0]], block_tokens=16)
     asked = {"document_set": documents["id"], "items": "all", "samples": 1, "max_tokens": 5}

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.db.session import writing
-from app.jobs.leases import claim
+from tests.attempts import claimed
 from tests.imports import Imports
 
 pytestmark = pytest.mark.data
@@ -22,9 +21,7 @@ def test_echr_whole_in_a_child_process(imports: Imports, shared_data: Path) -> N
     accepted = imports.client.post(
         "/corpora/letters/imports", files={"file": ("paragraphs.csv", content)}, data={"commit": "true"}
     ).json()
-    with writing(imports.engine) as session:
-        held = claim(session, accepted["id"], "test", 300.0)
-    assert held is not None
+    held = claimed(accepted["id"], 300)
     command = [sys.executable, "-m", "workers.importing", accepted["id"], str(held.fence)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, env=os.environ.copy()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
 
-from app.db.session import reading, writing
+from app.db.session import reading
 from app.db.tables import Job, JobPart
-from app.jobs import leases
+from tests.attempts import exit_of_attempt
 from tests.integration.train.conftest import allowed, client, corpus, tiny_model
-from workers.job_context import EXIT_DONE, run_attempt
+from workers.job_context import EXIT_DONE
 from workers.search import run as parent
 from workers.search import studies, trial
 from workers.stopping import StopFlag
@@ -34,7 +33,9 @@ def worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
     def see_through(search_id: str, *, refit: bool = True) -> Job:
         flag = StopFlag()
-        thread = threading.Thread(target=attempt, args=(engine, search_id, flag), daemon=True)
+        thread = threading.Thread(
+            target=exit_of_attempt, args=(search_id, MODULES["search"], flag), daemon=True
+        )
         thread.start()
         try:
             while thread.is_alive():
@@ -44,7 +45,7 @@ def worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
                 elif waiting.kind == "train" and not refit:
                     break
                 else:
-                    assert attempt(engine, waiting.id) == EXIT_DONE
+                    assert exit_of_attempt(waiting.id, MODULES[waiting.kind]) == EXIT_DONE
         finally:
             flag.stop("cancel")
             thread.join()
@@ -61,11 +62,3 @@ def next_job(engine: Engine, search_id: str) -> Job | None:
     query = select(Job).where(Job.state == "queued", Job.id.in_(mine)).order_by(Job.created_at, Job.id)
     with reading(engine) as session:
         return session.scalars(query).first()
-
-
-def attempt(engine: Engine, job_id: str, flag: StopFlag | None = None) -> Any:
-    """What a jobs worker's child does, in this process."""
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 60)
-    assert claimed is not None
-    return run_attempt(job_id, claimed.fence, MODULES[claimed.kind], flag or StopFlag())

@@ -11,11 +11,11 @@ from sqlalchemy import Engine, select
 
 from app.db.session import reading, writing
 from app.db.tables import Job, Measurement
-from app.jobs import leases
 from app.settings import get_settings
+from tests.attempts import exit_of_attempt
 from tests.integration.review_corpus import Built
-from workers.job_context import EXIT_DONE, run_attempt
-from workers.stopping import StopFlag
+from workers import measure, train
+from workers.job_context import EXIT_DONE
 
 
 def dry_run(client: TestClient, allowed: Path, **fields: Any) -> Any:
@@ -23,17 +23,6 @@ def dry_run(client: TestClient, allowed: Path, **fields: Any) -> Any:
     answer = client.post("/train-jobs?dry_run=true", json=body)
     assert answer.status_code == 200, answer.text
     return answer
-
-
-def attempt(engine: Engine, job_id: str, kind: str) -> None:
-    """What a jobs worker's child does, in this process."""
-    from workers import measure, train
-
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 30)
-    assert claimed is not None
-    run = {"measure": measure.run, "train": train.run}[kind]
-    assert run_attempt(job_id, claimed.fence, run, StopFlag()) == EXIT_DONE
 
 
 def jobs(engine: Engine) -> list[Job]:
@@ -51,7 +40,7 @@ def test_an_estimate_is_measured_once_and_kept_with_the_job(
     assert dry_run(client, allowed).json()["measuring"] == measuring  # two dry runs, one measurement
     (job,) = jobs(engine)
     assert (job.id, job.kind, job.state) == (measuring, "measure", "queued")
-    attempt(engine, measuring, "measure")
+    assert exit_of_attempt(measuring, measure.run) == EXIT_DONE
     assert client.get(f"/jobs/{measuring}").json()["state"] == "succeeded"
 
     second = dry_run(client, allowed).json()
@@ -70,7 +59,7 @@ def test_an_estimate_is_measured_once_and_kept_with_the_job(
     made = client.post(
         "/train-jobs", json={"corpus": "letters", "base_model": str(allowed), "folds": 2, "epochs": 1}
     )
-    attempt(engine, made.json()["id"], "train")
+    assert exit_of_attempt(made.json()["id"], train.run) == EXIT_DONE
     job = client.get(made.headers["Location"]).json()
     duration = job["result"]["duration"]
     assert duration["estimated_seconds"] == job["params"]["estimate"]["seconds"] < estimate["seconds"]
@@ -82,7 +71,7 @@ def test_another_request_or_an_old_measurement_is_measured_anew(
     client: TestClient, engine: Engine, corpus: Built, allowed: Path
 ) -> None:
     measuring = dry_run(client, allowed).json()["measuring"]
-    attempt(engine, measuring, "measure")
+    assert exit_of_attempt(measuring, measure.run) == EXIT_DONE
     assert dry_run(client, allowed, max_tokens=16).json()["measuring"] not in {None, measuring}
     with writing(engine) as session:
         row = session.scalars(select(Measurement)).one()
@@ -93,7 +82,6 @@ def test_another_request_or_an_old_measurement_is_measured_anew(
 
 def test_a_measurement_of_a_model_that_is_gone_says_so(
     client: TestClient,
-    engine: Engine,
     corpus: Built,
     allowed: Path,
     tmp_path: Path,
@@ -102,6 +90,6 @@ def test_a_measurement_of_a_model_that_is_gone_says_so(
     measuring = dry_run(client, allowed).json()["measuring"]
     monkeypatch.setenv("REMAND_MODEL_DIRS", str(tmp_path))
     get_settings.cache_clear()
-    attempt(engine, measuring, "measure")
+    assert exit_of_attempt(measuring, measure.run) == EXIT_DONE
     job = client.get(f"/jobs/{measuring}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", "base-model-unavailable")

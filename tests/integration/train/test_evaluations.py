@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,13 @@ from app.db.session import reading, writing
 from app.db.tables import AuditLog, Evaluation, Job
 from app.http.security import create_api_key
 from app.jobs import leases
-from app.jobs.queries import get_job
 from tests.api import bearer
+from tests.attempts import Run, exit_of_attempt, job_now
 from tests.integration.review_corpus import Built
 from tests.small_corpus import letters
 from workers.evaluate import reading as evaluate_reading
 from workers.evaluate.job import run as evaluate_run
-from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
+from workers.job_context import EXIT_DONE, EXIT_STOPPED
 from workers.neighbours import Surroundings
 from workers.stopping import StopFlag
 from workers.train import run as train_run
@@ -44,30 +43,18 @@ class Trained:
     first: str
     second: str
 
-    def job(
-        self, path: str, body: dict[str, Any], run: Callable[[Any], None], flag: StopFlag | None = None
-    ) -> Job:
+    def job(self, path: str, body: dict[str, Any], run: Run) -> Job:
         made = self.client.post(path, json=body)
         assert made.status_code == 202, made.text
         job_id = made.json()["id"]
-        attempt(self.engine, job_id, run, flag)
-        with reading(self.engine) as session:
-            found = get_job(session, job_id)
-            assert found is not None
-            return found
+        exit_of_attempt(job_id, run)
+        return job_now(job_id)
 
     def evaluated(self, **body: Any) -> dict[str, Any]:
         job = self.job("/evaluations", {"corpus": "letters"} | body, evaluate_run)
         assert job.state == "succeeded", job.error
         document: dict[str, Any] = self.client.get(f"/evaluations/{job.id}/report").json()
         return document
-
-
-def attempt(engine: Engine, job_id: str, run: Callable[[Any], None], flag: StopFlag | None = None) -> int:
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 30)
-        assert claimed is not None
-    return run_attempt(job_id, claimed.fence, run, flag or StopFlag())
 
 
 @pytest.fixture
@@ -173,10 +160,10 @@ def _stopped_and_taken_up(world: Trained) -> None:
         patch.setattr(evaluate_reading, "contents_of", counted)
         body = {"corpus": "letters", "adapter": world.first, "split": "val", "untrained": False}
         job_id = world.client.post("/evaluations", json=body).json()["id"]
-        assert attempt(world.engine, job_id, evaluate_run, AfterTwoChunks()) == EXIT_STOPPED
+        assert exit_of_attempt(job_id, evaluate_run, AfterTwoChunks()) == EXIT_STOPPED
         with writing(world.engine) as session:
             leases.release(session, job_id, 1, code="shutdown", reason="asked", counted=False, max_attempts=3)
-        assert attempt(world.engine, job_id, evaluate_run) == EXIT_DONE
+        assert exit_of_attempt(job_id, evaluate_run) == EXIT_DONE
     assert read == [5, 5, 2]
 
 

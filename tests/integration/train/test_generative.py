@@ -18,11 +18,12 @@ from app.settings import get_settings
 from models.adapters.folder import verify
 from tests.document_sets import read, upload
 from tests.integration.review_corpus import add_text, build_corpus
+from tests.integration.train.test_train_job import attempt
 from tests.small_corpus import TWO_ARGUMENTS
 from tests.tiny_decoder import judgments
 from workers import generative
 from workers.adapter_archive import unpacked
-from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
+from workers.job_context import EXIT_DONE, EXIT_STOPPED
 from workers.stopping import StopFlag
 
 FAST = {"epochs": 1, "learning_rate": 0.01, "seed": 2}
@@ -34,20 +35,10 @@ def client(judgments_client: TestClient) -> TestClient:
     return judgments_client
 
 
-def attempt(engine: Engine, job_id: str, flag: StopFlag | None = None) -> int:
-    """What a jobs worker's child does, in this process."""
-    from workers.train import run
-
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 30)
-    assert claimed is not None
-    return run_attempt(job_id, claimed.fence, run, flag or StopFlag())
-
-
-def documents(client: TestClient, engine: Engine, count: int = 14) -> str:
+def documents(client: TestClient, count: int = 14) -> str:
     texts = judgments(count, words=(10, 40))
     made = upload(client, {f"{number}.txt": text.encode() for number, text in enumerate(texts)})
-    assert read(client, engine, made)["documents"] == count
+    assert read(client, made)["documents"] == count
     return str(made["id"])
 
 
@@ -67,17 +58,17 @@ def test_a_causal_job_from_uploaded_documents_to_an_adapter(
 ) -> None:
     body = FAST | {
         "corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "name": "style",
-        "causal": {"document_set": documents(client, engine), "block_tokens": 32, "held_out_share": 0.2, "document_limit": 12},
+        "causal": {"document_set": documents(client), "block_tokens": 32, "held_out_share": 0.2, "document_limit": 12},
     }  # fmt: skip
     preview = client.post("/train-jobs?dry_run=true", json=body).json()
     assert (preview["task"], preview["documents"]) == ("causal", 14)
     job_id = client.post("/train-jobs", json=body).json()["id"]
     stopped = StopFlag()
     stopped.stop("shutdown")
-    assert attempt(engine, job_id, stopped) == EXIT_STOPPED
+    assert attempt(job_id, stopped) == EXIT_STOPPED
     with writing(engine) as session:
         leases.release(session, job_id, 1, code="shutdown", reason="asked", counted=False, max_attempts=3)
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert job["state"] == "succeeded", job
     assert job["result"]["perplexity"]["after"]["documents"] >= 1
@@ -110,18 +101,18 @@ def test_a_causal_job_from_uploaded_documents_to_an_adapter(
 
 
 def test_a_summarize_job_from_uploaded_pairs_to_an_adapter_that_loads_again(
-    client: TestClient, engine: Engine, models: Path, tmp_path: Path
+    client: TestClient, models: Path, tmp_path: Path
 ) -> None:
     texts = judgments(12, words=(10, 20))
     rows = [{"doc": text, "short": " ".join(text.split()[:4]), "group": f"case-{number // 2}"} for number, text in enumerate(texts)]  # fmt: skip
     made = upload(client, {"pairs.jsonl": "\n".join(map(json.dumps, rows)).encode()})
-    assert read(client, engine, made)["rows"] == 12
+    assert read(client, made)["rows"] == 12
     body = FAST | {
         "corpus": "judgments", "task": "summarize", "base_model": str(models / "t5"),
         "summarize": {"document_set": made["id"], "text_field": "doc", "summary_field": "short", "max_target_tokens": 8, "rouge_pairs": 2},
     }  # fmt: skip
     job_id = client.post("/train-jobs", json=body).json()["id"]
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert job["state"] == "succeeded", job
     assert job["result"]["rouge"]["after"]["pairs"] == 2
@@ -147,16 +138,14 @@ def test_corpus_texts_can_be_the_source_unless_the_corpus_is_sensitive(
     assert (answer.status_code, answer.json()["type"], answer.json()["field"]) == (409, "urn:remand:problem:corpus-sensitive", "/corpus")  # fmt: skip
 
 
-def test_a_corpus_that_became_sensitive_ends_its_queued_job(
-    client: TestClient, engine: Engine, models: Path
-) -> None:
-    body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": {"document_set": documents(client, engine, 3)}}  # fmt: skip
+def test_a_corpus_that_became_sensitive_ends_its_queued_job(client: TestClient, models: Path) -> None:
+    body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": {"document_set": documents(client, 3)}}  # fmt: skip
     job_id = client.post("/train-jobs", json=body).json()["id"]
     etag = client.get("/corpora/judgments").headers["ETag"]
     client.put(
         "/corpora/judgments", json={"name": "judgments", "sensitive": True}, headers={"If-Match": etag}
     )
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", "corpus-sensitive")
     assert client.get("/adapters").json()["items"] == []
@@ -165,7 +154,7 @@ def test_a_corpus_that_became_sensitive_ends_its_queued_job(
 def test_a_corpus_that_became_sensitive_while_its_job_trained_gets_no_adapter(
     client: TestClient, engine: Engine, environment: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": {"document_set": documents(client, engine, 3)}}  # fmt: skip
+    body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": {"document_set": documents(client, 3)}}  # fmt: skip
     job_id = client.post("/train-jobs", json=body).json()["id"]
     packed = generative.packed
 
@@ -177,7 +166,7 @@ def test_a_corpus_that_became_sensitive_while_its_job_trained_gets_no_adapter(
         return found
 
     monkeypatch.setattr(generative, "packed", marked_meanwhile)
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", "corpus-sensitive")
     assert client.get("/adapters").json()["items"] == []
@@ -187,12 +176,12 @@ def test_a_corpus_that_became_sensitive_while_its_job_trained_gets_no_adapter(
 
 
 def test_what_the_trainer_refuses_fails_the_job_and_registers_nothing(
-    client: TestClient, engine: Engine, models: Path
+    client: TestClient, models: Path
 ) -> None:
-    causal = {"document_set": documents(client, engine, 3), "block_tokens": 128}
+    causal = {"document_set": documents(client, 3), "block_tokens": 128}
     body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": causal}
     job_id = client.post("/train-jobs", json=body).json()["id"]
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     error = client.get(f"/train-jobs/{job_id}").json()["error"]
     assert (error["code"], error["field"]) == ("block-too-long", "block_tokens")
     assert client.get("/adapters").json()["items"] == []
@@ -217,14 +206,14 @@ def test_what_the_trainer_refuses_fails_the_job_and_registers_nothing(
     ],
 )  # fmt: skip
 def test_wrong_requests_are_problems_and_leave_no_job(
-    client: TestClient, engine: Engine, models: Path, fields: dict[str, Any], field: str, slug: str
+    client: TestClient, models: Path, fields: dict[str, Any], field: str, slug: str
 ) -> None:
     named = {"LLAMA": str(models / "llama"), "T5": str(models / "t5")}
     body = {"corpus": "judgments", "task": "causal"} | fields
     body["base_model"] = named.get(body.get("base_model", "minilm"), body.get("base_model", "minilm"))
     if body.get("summarize", {}).get("document_set") == "ROWS":
         made = upload(client, {"p.csv": b"text,abstract\na,b\nc,d\n"})
-        read(client, engine, made)
+        read(client, made)
         body["summarize"] = {"document_set": made["id"]}
     answer = client.post("/train-jobs", json=body)
     assert (answer.status_code, answer.json()["type"]) == (422, f"urn:remand:problem:{slug}"), answer.text

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from app.cli.main import build
-from app.db.session import writing
-from app.jobs import leases
 from models.adapters.folder import verify
+from tests.attempts import exit_of_attempt
 from tests.document_sets import read
 from tests.integration.train.conftest import Remand
 from tests.made_documents import docx, pdf, scanned_pdf
 from tests.tiny_decoder import judgments
 from workers import measure, train
 from workers.fine_tune import REFUSED, Given, attempt
-from workers.job_context import EXIT_DONE, run_attempt
-from workers.stopping import StopFlag
+from workers.job_context import EXIT_DONE
 
 
 @pytest.fixture
@@ -48,19 +44,12 @@ def files(tmp_path: Path) -> Path:
     return folder
 
 
-def work_off(engine: Engine, job_id: str, run: Callable[[Any], None]) -> None:
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 30)
-    assert claimed is not None
-    assert run_attempt(job_id, claimed.fence, run, StopFlag()) == EXIT_DONE
-
-
 def test_from_a_folder_of_judgments_to_an_adapter(
-    remand: Remand, client: TestClient, engine: Engine, models: Path, files: Path
+    remand: Remand, client: TestClient, models: Path, files: Path
 ) -> None:
     paths = [str(path) for path in sorted(files.iterdir())]
     set_id = remand("documents", "add", *paths, "--corpus", "judgments", "--no-wait").output.strip()
-    read(client, engine, client.get(f"/document-sets/{set_id}").json())
+    read(client, client.get(f"/document-sets/{set_id}").json())
     shown = remand("documents", "show", set_id)
     assert "14 documents" in shown.output
     assert "document-scanned" in shown.output
@@ -73,7 +62,7 @@ def test_from_a_folder_of_judgments_to_an_adapter(
     waiting = remand(*asked, "--dry-run").output
     assert "14 documents" in waiting
     measuring = next(word for word in waiting.split() if word.startswith("job_"))
-    work_off(engine, measuring, measure.run)
+    assert exit_of_attempt(measuring, measure.run) == EXIT_DONE
     estimate = remand(*asked, "--dry-run").output
     assert "12 are used" in estimate
     assert "9 to learn from, 3 held out, too few for early stopping" in estimate
@@ -81,7 +70,7 @@ def test_from_a_folder_of_judgments_to_an_adapter(
     assert "tokens a second in training" in estimate
 
     job_id = remand(*asked, "--name", "style").output.split()[0]
-    work_off(engine, job_id, train.run)
+    assert exit_of_attempt(job_id, train.run) == EXIT_DONE
     followed = remand("jobs", "follow", job_id).output
     assert "12 documents: 9 to learn from, 0 for early stopping, 3 held out" in followed
     assert "held-out loss per token before training" in followed
@@ -91,7 +80,7 @@ def test_from_a_folder_of_judgments_to_an_adapter(
 
 
 def test_pairs_of_a_file_become_a_summarizer(
-    remand: Remand, client: TestClient, engine: Engine, models: Path, tmp_path: Path
+    remand: Remand, client: TestClient, models: Path, tmp_path: Path
 ) -> None:
     rows = [{"doc": text, "abstract": " ".join(text.split()[:4])} for text in judgments(12, words=(10, 20))]
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -99,7 +88,7 @@ def test_pairs_of_a_file_become_a_summarizer(
         "documents", "add", str(tmp_path / "pairs.jsonl"), "--corpus", "judgments", "--no-wait"
     ).output
     set_id = added.strip()
-    read(client, engine, client.get(f"/document-sets/{set_id}").json())
+    read(client, client.get(f"/document-sets/{set_id}").json())
     asked = [
         "train", "--corpus", "judgments", "--task", "summarize", "--documents", set_id, "--model", str(models / "t5"),
         "--text-field", "doc", "--max-target-tokens", "8", "--rouge-pairs", "1", "--epochs", "1",
@@ -109,7 +98,7 @@ def test_pairs_of_a_file_become_a_summarizer(
         in remand(*asked, status=1).output
     )
     job_id = remand(*asked, "--summary-field", "abstract").output.split()[0]
-    work_off(engine, job_id, train.run)
+    assert exit_of_attempt(job_id, train.run) == EXIT_DONE
     followed = remand("jobs", "follow", job_id).output
     assert "held-out ROUGE-L" in followed
 

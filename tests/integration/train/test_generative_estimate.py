@@ -10,14 +10,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, select
 
-from app.db.session import reading, writing
+from app.db.session import reading
 from app.db.tables import Job, Measurement
-from app.jobs import leases
+from tests.attempts import exit_of_attempt
 from tests.document_sets import read, upload
 from tests.tiny_decoder import judgments
 from workers import measure, train
-from workers.job_context import EXIT_DONE, run_attempt
-from workers.stopping import StopFlag
+from workers.job_context import EXIT_DONE
 
 
 @pytest.fixture
@@ -26,34 +25,25 @@ def client(judgments_client: TestClient) -> TestClient:
     return judgments_client
 
 
-def attempt(engine: Engine, job_id: str, kind: str) -> None:
-    """What a jobs worker's child does, in this process."""
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 30)
-    assert claimed is not None
-    run = {"measure": measure.run, "train": train.run}[kind]
-    assert run_attempt(job_id, claimed.fence, run, StopFlag()) == EXIT_DONE
-
-
 def dry_run(client: TestClient, body: dict[str, Any]) -> Any:
     answer = client.post("/train-jobs?dry_run=true", json=body)
     assert answer.status_code == 200, answer.text
     return answer
 
 
-def documents(client: TestClient, engine: Engine, count: int = 24) -> str:
+def documents(client: TestClient, count: int = 24) -> str:
     files = {f"{number}.txt": text.encode() for number, text in enumerate(judgments(count))}
     made = upload(client, files)
-    assert read(client, engine, made)["documents"] == count
+    assert read(client, made)["documents"] == count
     return str(made["id"])
 
 
-def pairs(client: TestClient, engine: Engine, count: int = 24) -> str:
+def pairs(client: TestClient, count: int = 24) -> str:
     rows = [
         {"text": text, "summary": " ".join(text.split()[:5])} for text in judgments(count, words=(10, 30))
     ]
     made = upload(client, {"pairs.jsonl": "\n".join(map(json.dumps, rows)).encode()})
-    assert read(client, engine, made)["rows"] == count
+    assert read(client, made)["rows"] == count
     return str(made["id"])
 
 
@@ -61,7 +51,7 @@ def pairs(client: TestClient, engine: Engine, count: int = 24) -> str:
 def test_a_causal_estimate_is_measured_once_and_kept_with_the_job(
     client: TestClient, engine: Engine, models: Path, family: str
 ) -> None:
-    causal = {"document_set": documents(client, engine), "block_tokens": 32, "held_out_share": 0.25}
+    causal = {"document_set": documents(client), "block_tokens": 32, "held_out_share": 0.25}
     body = {
         "corpus": "judgments", "task": "causal", "base_model": str(models / family), "epochs": 2, "causal": causal,
     }  # fmt: skip
@@ -70,7 +60,7 @@ def test_a_causal_estimate_is_measured_once_and_kept_with_the_job(
     assert int(first.headers["Retry-After"]) > 0
     measuring = first.json()["measuring"]
     assert dry_run(client, body).json()["measuring"] == measuring  # two dry runs, one measurement
-    attempt(engine, measuring, "measure")
+    assert exit_of_attempt(measuring, measure.run) == EXIT_DONE
     assert client.get(f"/jobs/{measuring}").json()["state"] == "succeeded"
 
     answer = dry_run(client, body)
@@ -100,7 +90,7 @@ def test_a_causal_estimate_is_measured_once_and_kept_with_the_job(
         assert [job.kind for job in session.scalars(select(Job).where(Job.kind == "measure"))] == ["measure"]
 
     made = client.post("/train-jobs", json=body)
-    attempt(engine, made.json()["id"], "train")
+    assert exit_of_attempt(made.json()["id"], train.run) == EXIT_DONE
     job = client.get(made.headers["Location"]).json()
     assert job["state"] == "succeeded", job
     duration = job["result"]["duration"]
@@ -116,11 +106,11 @@ def test_a_causal_estimate_is_measured_once_and_kept_with_the_job(
 def test_a_summarize_estimate_counts_the_summaries_to_be_written(
     client: TestClient, engine: Engine, models: Path
 ) -> None:
-    own = {"document_set": pairs(client, engine), "max_input_tokens": 16, "max_target_tokens": 8}
+    own = {"document_set": pairs(client), "max_input_tokens": 16, "max_target_tokens": 8}
     body = {
         "corpus": "judgments", "task": "summarize", "base_model": str(models / "t5"), "summarize": own,
     }  # fmt: skip
-    attempt(engine, dry_run(client, body).json()["measuring"], "measure")
+    assert exit_of_attempt(dry_run(client, body).json()["measuring"], measure.run) == EXIT_DONE
     estimate = dry_run(client, body).json()["estimate"]
     assert (estimate["documents"], estimate["epochs"], estimate["held_out_documents"]) == (24, 5, 2)
     assert estimate["seconds_per_summary"] > 0
@@ -134,14 +124,14 @@ def test_a_summarize_estimate_counts_the_summaries_to_be_written(
 
 
 def test_a_measurement_that_fails_is_told_with_its_reason(
-    client: TestClient, engine: Engine, models: Path, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    causal = {"document_set": documents(client, engine, 3), "block_tokens": 128}
+    causal = {"document_set": documents(client, 3), "block_tokens": 128}
     body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": causal}
     measuring = dry_run(client, body).json()["measuring"]
 
     def worked_off(job_id: str, _seconds: float) -> None:
-        attempt(engine, job_id, "measure")
+        assert exit_of_attempt(job_id, measure.run) == EXIT_DONE
 
     monkeypatch.setattr("app.training.measurements.wait_for", worked_off)
     answer = dry_run(client, body).json()
@@ -153,16 +143,14 @@ def test_a_measurement_that_fails_is_told_with_its_reason(
     assert "64 tokens at once" in warning
 
 
-def test_a_corpus_marked_sensitive_meanwhile_is_not_measured(
-    client: TestClient, engine: Engine, models: Path
-) -> None:
-    causal = {"document_set": documents(client, engine, 3)}
+def test_a_corpus_marked_sensitive_meanwhile_is_not_measured(client: TestClient, models: Path) -> None:
+    causal = {"document_set": documents(client, 3)}
     body = {"corpus": "judgments", "task": "causal", "base_model": str(models / "llama"), "causal": causal}
     measuring = dry_run(client, body).json()["measuring"]
     etag = client.get("/corpora/judgments").headers["ETag"]
     change = {"name": "judgments", "sensitive": True}
     assert client.put("/corpora/judgments", json=change, headers={"If-Match": etag}).status_code == 200
-    attempt(engine, measuring, "measure")
+    assert exit_of_attempt(measuring, measure.run) == EXIT_DONE
     job = client.get(f"/jobs/{measuring}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", "corpus-sensitive")
     assert client.post("/train-jobs?dry_run=true", json=body).status_code == 409

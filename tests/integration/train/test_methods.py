@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
 
 from app.settings import get_settings
 from tests.integration.review_corpus import Built
@@ -26,10 +25,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "reload_check", lambda *_: 0.0)
 
 
-def trained(client: TestClient, engine: Engine, allowed: Path, **fields: Any) -> dict[str, Any]:
+def trained(client: TestClient, allowed: Path, **fields: Any) -> dict[str, Any]:
     """The manifest of the adapter that a job makes."""
     job_id = post(client, allowed, **fields)
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert job["state"] == "succeeded", job
     manifest: dict[str, Any] = client.get(f"/adapters/{job['result']['adapter_id']}").json()["manifest"]
@@ -37,20 +36,18 @@ def trained(client: TestClient, engine: Engine, allowed: Path, **fields: Any) ->
 
 
 def test_rslora_with_alpha_and_targets_of_ones_own(
-    client: TestClient, engine: Engine, corpus: Built, allowed: Path, quick: None
+    client: TestClient, corpus: Built, allowed: Path, quick: None
 ) -> None:
     manifest = trained(
-        client, engine, allowed, method="rslora", lora_rank=4, lora_alpha=6, target_modules=["query", "value"]
+        client, allowed, method="rslora", lora_rank=4, lora_alpha=6, target_modules=["query", "value"]
     )
     made = manifest["encoder"]
     assert (made["method"], made["lora_rank"], made["lora_scaling"]) == ("rslora", 4, 3.0)
     assert "adapter_model.safetensors" in manifest["files"]
 
 
-def test_full_fine_tuning_keeps_whole_layers(
-    client: TestClient, engine: Engine, corpus: Built, allowed: Path
-) -> None:
-    manifest = trained(client, engine, allowed, method="full")
+def test_full_fine_tuning_keeps_whole_layers(client: TestClient, corpus: Built, allowed: Path) -> None:
+    manifest = trained(client, allowed, method="full")
     assert (manifest["encoder"]["method"], manifest["encoder"]["lora_rank"]) == ("full", None)
     assert {"layers.safetensors", "folds/1/layers.safetensors"} <= set(manifest["files"])
     assert not {"adapter_model.safetensors", "adapter_config.json"} & set(manifest["files"])
@@ -62,7 +59,6 @@ def test_full_fine_tuning_keeps_whole_layers(
 )
 def test_what_only_the_training_machine_can_know_fails_the_job(
     client: TestClient,
-    engine: Engine,
     corpus: Built,
     allowed: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -76,7 +72,7 @@ def test_what_only_the_training_machine_can_know_fails_the_job(
     monkeypatch.setenv("REMAND_DEVICE", device)
     get_settings.cache_clear()
     job_id = post(client, allowed, method=method)
-    attempt(engine, job_id)
+    attempt(job_id)
     job = client.get(f"/train-jobs/{job_id}").json()
     assert (job["state"], job["error"]["code"]) == ("failed", code), job
     assert "CUDA device" in str(job["error"])

@@ -41,7 +41,7 @@ def paused_after(client: TestClient, engine: Engine, job_id: str, event: str) ->
                 client.post(f"/train-jobs/{job_id}/pause")
             return "pause"
 
-    assert attempt(engine, job_id, Paused()) == EXIT_STOPPED
+    assert attempt(job_id, Paused()) == EXIT_STOPPED
     with writing(engine) as session:
         fence = client.get(f"/train-jobs/{job_id}").json()["attempts"]
         leases.release(session, job_id, fence, code="pause", reason="asked", counted=False, max_attempts=3)
@@ -52,7 +52,7 @@ def test_a_paused_job_ends_as_if_it_had_never_been_paused(
     client: TestClient, engine: Engine, corpus: Built, allowed: Path
 ) -> None:
     undisturbed = post(client, allowed, name="undisturbed")
-    assert attempt(engine, undisturbed) == EXIT_DONE
+    assert attempt(undisturbed) == EXIT_DONE
     expected = learned(client, undisturbed)
 
     job_id = post(client, allowed, name="paused")
@@ -61,7 +61,7 @@ def test_a_paused_job_ends_as_if_it_had_never_been_paused(
     clean_work_folder(get_settings())
     assert (work / "checkpoints").is_dir()
     assert client.post(f"/train-jobs/{job_id}/resume").json()["state"] == "queued"
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     assert learned(client, job_id) == expected
     assert "started_anew" not in kinds(engine, job_id)
     clean_work_folder(get_settings())
@@ -80,7 +80,7 @@ def test_a_restored_job_without_checkpoints_starts_anew_and_says_so(
         def reason(self) -> Any:
             return "shutdown" if kinds(engine, job_id).count("fold_started") == 2 else None
 
-    assert attempt(engine, job_id, AtTheSameFoldAgain()) == EXIT_STOPPED
+    assert attempt(job_id, AtTheSameFoldAgain()) == EXIT_STOPPED
     told = kinds(engine, job_id)
     assert (told.count("started_anew"), told.count("snapshot")) == (1, 1)
 

@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 from app.db.session import reading, writing
 from app.jobs import leases
 from app.jobs.queries import events_after
+from tests.attempts import exit_of_attempt
 from tests.integration.review_corpus import Built
-from workers.job_context import EXIT_DONE, EXIT_STOPPED, run_attempt
+from workers.job_context import EXIT_DONE, EXIT_STOPPED
 from workers.stopping import StopFlag
 
 REQUEST = {"corpus": "letters", "folds": 2, "epochs": 1, "seed": 3}
@@ -27,14 +28,11 @@ def post(client: TestClient, allowed: Path, **fields: Any) -> str:
     return str(answer.json()["id"])
 
 
-def attempt(engine: Engine, job_id: str, flag: StopFlag | None = None) -> int:
-    """What a jobs worker's child does, in this process."""
+def attempt(job_id: str, flag: StopFlag | None = None) -> int:
+    """One attempt of a train job; its exit status."""
     from workers.train import run
 
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 30)
-    assert claimed is not None
-    return run_attempt(job_id, claimed.fence, run, flag or StopFlag())
+    return exit_of_attempt(job_id, run, flag)
 
 
 def kinds(engine: Engine, job_id: str) -> list[str]:
@@ -46,7 +44,7 @@ def test_a_job_ends_with_a_registered_adapter(
     client: TestClient, engine: Engine, corpus: Built, allowed: Path
 ) -> None:
     job_id = post(client, allowed, name="first")
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert job["state"] == "succeeded", job
     adapter = client.get(f"/adapters/{job['result']['adapter_id']}").json()
@@ -74,10 +72,10 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(
         def reason(self) -> Any:
             return "shutdown" if "fold_finished" in kinds(engine, job_id) else None
 
-    assert attempt(engine, job_id, AfterFirstFold()) == EXIT_STOPPED
+    assert attempt(job_id, AfterFirstFold()) == EXIT_STOPPED
     with writing(engine) as session:
         leases.release(session, job_id, 1, code="shutdown", reason="asked", counted=False, max_attempts=3)
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     job = client.get(f"/train-jobs/{job_id}").json()
     assert job["state"] == "succeeded", job
     adapter = client.get(f"/adapters/{job['result']['adapter_id']}").json()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from app.cli.main import build
@@ -18,10 +17,10 @@ from workers.job_context import EXIT_DONE
 
 
 def test_a_job_draws_a_sample_within_each_training_part(
-    client: TestClient, engine: Engine, corpus: Built, allowed: Path
+    client: TestClient, corpus: Built, allowed: Path
 ) -> None:
     job_id = post(client, allowed, method="probe", sample={"size": 20, "clusters": 2})
-    assert attempt(engine, job_id) == EXIT_DONE
+    assert attempt(job_id) == EXIT_DONE
     result = client.get(f"/train-jobs/{job_id}").json()["result"]
     report = client.get(f"/adapters/{result['adapter_id']}/report").json()
     assert [fold["rows"] for fold in report["folds"]] == [20, 20]
