@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import structlog
 from fastapi.testclient import TestClient
-from typer.testing import CliRunner
 
-from app.cli.main import build
+from tests.command_line import command_line
 from tests.document_sets import read, upload
 from tests.integration.evaluations.conftest import World, paragraphs
 from tests.tiny_decoder import judgments
@@ -222,24 +217,16 @@ def test_a_script_that_the_model_does_not_know_is_told(world: World, worker: Wor
 def remand(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command line against the app, its output going to no terminal; a job runs while it is followed."""
 
-    @contextmanager
-    def connect(timeout: float = 60.0) -> Iterator[TestClient]:
-        yield world.client
-
     def follow(_client: TestClient, events: str) -> None:
         job = world.run(events.split("/")[2], evaluate_run)
         assert job.state == "succeeded", job.error
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    build()
-    monkeypatch.setattr("app.cli.client.connect", connect)
+    line = command_line(world.client, monkeypatch, columns=80)
     monkeypatch.setattr("app.cli.train.follow_to_the_end", follow)
-    monkeypatch.setenv("COLUMNS", "80")
 
     def run(*words: str, status: int = 0) -> str:
-        done = CliRunner().invoke(build(), list(words))
-        assert done.exit_code == status, done.output
-        return "\n".join(line for line in done.output.splitlines() if not line.startswith("{"))
+        output = line(*words, status=status).output
+        return "\n".join(said for said in output.splitlines() if not said.startswith("{"))
 
     return run
 

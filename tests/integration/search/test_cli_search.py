@@ -15,8 +15,9 @@ from app.jobs.queries import append_event, finish
 from app.jobs.rules import State
 from app.training.schemas import TrainJobRequest
 from app.training.search_rules import check_search
+from tests.command_line import Remand
 from tests.integration.review_corpus import Built
-from tests.integration.train.conftest import Remand, remand
+from tests.integration.train.conftest import remand
 
 __all__ = ["remand"]
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
-from typer.testing import CliRunner, Result
 
-from app.cli.main import build
 from app.settings import get_settings
 from tests.api import client_of_an_admin
+from tests.command_line import Remand, command_line
 from tests.integration.review_corpus import Built
 from tests.small_corpus import letters, store_letters
 from tests.tiny_decoder import make_decoder
 from tests.tiny_model import write_tiny_model
-
-Remand = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -78,21 +72,4 @@ def judgments_client(models: Path, engine: Engine, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def remand(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Remand:
     """Runs a command line against the app; it must end with status 0 unless told otherwise."""
-
-    @contextmanager
-    def connect(timeout: float = 60.0) -> Iterator[TestClient]:
-        yield client
-
-    # the app logs to the standard output that the command line has here
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    build()  # a verb's module that is first imported now would keep the replaced function for good
-    monkeypatch.setattr("app.cli.client.connect", connect)
-    monkeypatch.setattr("app.cli.documents.connect", connect)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: str, status: int = 0) -> Result:
-        done = CliRunner().invoke(build(), list(words))
-        assert done.exit_code == status, done.output
-        return done
-
-    return run
+    return command_line(client, monkeypatch)

@@ -17,8 +17,8 @@ from app.jobs import leases
 from app.jobs.queries import append_event, finish
 from app.jobs.rules import State
 from models.adapters.folder import finish as finish_folder
+from tests.command_line import Remand
 from tests.integration.review_corpus import Built
-from tests.integration.train.conftest import Remand
 from tests.small_corpus import TWO_ARGUMENTS
 
 

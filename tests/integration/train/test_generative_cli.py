@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from app.cli.main import build
 from models.adapters.folder import verify
 from tests.attempts import exit_of_attempt
+from tests.command_line import Remand
 from tests.document_sets import read
-from tests.integration.train.conftest import Remand
 from tests.made_documents import docx, pdf, scanned_pdf
 from tests.tiny_decoder import judgments
 from workers import measure, train
