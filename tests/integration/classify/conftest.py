@@ -14,21 +14,11 @@ from app.db.session import writing
 from app.db.tables import Corpus
 from app.settings import get_settings
 from tests.api import client_of_an_admin, keys
-from tests.integration.inference_server import InferenceServer, serving
-from tests.integration.relabel.world import WordReader, World, build_world
+from tests.integration.inference_server import InferenceServer
+from tests.integration.relabel.conftest import reader, server
+from tests.integration.relabel.world import World, build_world
 
-__all__ = ["keys"]
-
-
-@pytest.fixture
-def reader() -> WordReader:
-    return WordReader()
-
-
-@pytest.fixture
-def server(reader: WordReader) -> Iterator[InferenceServer]:
-    with serving(lambda _digest: reader, lambda _name: reader) as server:
-        yield server
+__all__ = ["keys", "reader", "server"]
 
 
 @pytest.fixture
