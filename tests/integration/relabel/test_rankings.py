@@ -32,7 +32,7 @@ from app.ids import new_id
 from app.settings import get_settings
 from models.audit.ranking import text_scores
 from models.scheme import Dependency
-from tests.integration.relabel.world import SCHEME, World, build_world, letters, truth_of
+from tests.integration.relabel.world import SCHEME, World, build_world, letters, rewrite, truth_of
 from tests.integration.review_corpus import add_scheme, add_text, annotate
 
 CORPUS = "synthetic letters"
@@ -189,17 +189,7 @@ def test_a_run_made_before_anything_was_kept_is_judged_again_too(relabelled, ran
 
 
 def test_a_text_that_has_changed_since_it_was_read_is_not_judged(relabelled, ranked, world):
-    with writing() as session:
-        version = session.scalars(
-            text(
-                "INSERT INTO text_versions (text_id, version, content, sha256) SELECT text_id, 2, 'new words', sha256 FROM text_versions WHERE id = :id RETURNING id"
-            ),
-            {"id": world.built.versions["c2-5"]},
-        ).one()
-        session.execute(
-            text("UPDATE texts SET current_version_id = :v WHERE id = :t"),
-            {"v": version, "t": world.built.texts["c2-5"]},
-        )
+    rewrite(world, "c2-5")
     job = ranked()
     assert job.result["audited_cells"] == relabelled["audited_cells"] - 2
 

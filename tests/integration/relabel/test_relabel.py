@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from app.db.session import reading, writing
 from app.db.tables import Disagreement, Option, Prediction, Ranking, RelabelRun, Suspicion, Text, TextVersion
-from tests.integration.relabel.world import FOLD_CASES, PER_CASE, SEEN_BY_ALL, letters, truth_of
+from tests.integration.relabel.world import FOLD_CASES, PER_CASE, SEEN_BY_ALL, letters, rewrite, truth_of
 from workers.relabel import predict
 from workers.stopping import StopFlag
 
@@ -264,17 +264,7 @@ def test_embeddings_are_stored_and_taken_over_by_the_next_run(world, start, atte
 
     first = attempt(start()).result
     assert reader.embedded == TEXTS
-    with writing() as session:
-        version = session.scalars(
-            text(
-                "INSERT INTO text_versions (text_id, version, content, sha256) SELECT text_id, 2, 'new words', sha256 FROM text_versions WHERE id = :id RETURNING id"
-            ),
-            {"id": world.built.versions["c2-5"]},
-        ).one()
-        session.execute(
-            text("UPDATE texts SET current_version_id = :v WHERE id = :t"),
-            {"v": version, "t": world.built.texts["c2-5"]},
-        )
+    rewrite(world, "c2-5")
     reader.embedded = 0
     second = attempt(start()).result
     assert reader.embedded == TEXTS  # the chunk of the changed text is embedded anew, and there is one chunk

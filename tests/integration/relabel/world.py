@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from app.blobs import BlobStore
 from app.db.session import writing
@@ -107,6 +107,18 @@ def build_world(engine: Engine, blobs: BlobStore, per_case: int = PER_CASE) -> W
         adapter = adapter_row(built.corpus_id, blob.digest)
         session.add(adapter)
     return World(built, adapter.id, blob.digest, wrong)
+
+
+def rewrite(world: World, name: str) -> None:
+    """Gives a letter a second version, of other words."""
+    query = """INSERT INTO text_versions (text_id, version, content, sha256)
+        SELECT text_id, 2, 'new words', sha256 FROM text_versions WHERE id = :id RETURNING id"""
+    with writing() as session:
+        version = session.scalars(text(query), {"id": world.built.versions[name]}).one()
+        session.execute(
+            text("UPDATE texts SET current_version_id = :v WHERE id = :t"),
+            {"v": version, "t": world.built.texts[name]},
+        )
 
 
 def adapter_row(corpus_id: str, blob: str) -> Adapter:
