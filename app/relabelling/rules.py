@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from app.adapters.rules import MADE_TO
 from app.http.problems import Conflict, Invalid
+from app.jobs import chunks
 from models.scheme import Cell, QuestionKind, Scheme
 
 CHUNK_TEXTS = 256
@@ -53,15 +54,7 @@ def chunk_ends(lengths: Sequence[int], start: int = 0) -> Iterator[int]:
         lengths: characters of each text, in reading order.
         start: texts already read.
     """
-    characters, first = 0, start
-    for place in range(start, len(lengths)):
-        full = place - first >= CHUNK_TEXTS or characters + lengths[place] > CHUNK_CHARACTERS
-        if full and place > first:
-            yield place
-            characters, first = 0, place
-        characters += lengths[place]
-    if first < len(lengths):
-        yield len(lengths)
+    return chunks.chunk_ends(lengths, start, CHUNK_TEXTS, CHUNK_CHARACTERS)
 
 
 def value_of(cell: Cell, keys: Sequence[str], column: int) -> str:

@@ -28,6 +28,7 @@ from workers.relabel.copying import copy_rows
 from workers.relabel.embeddings import EmbeddingStore
 from workers.relabel.frozen import Run
 from workers.relabel.members import Assignment
+from workers.watermark import row_awaiting
 
 T = TypeVar("T")
 _AHEAD_PER_WORKER = 3
@@ -145,13 +146,9 @@ def _write(job: JobContext, run: Run, assignment: Assignment, chunk: Chunk) -> N
             yield run.id, version, chunk.probabilities[place].tolist(), bool(held_out[place]), models
 
     def body(session: WriteSession) -> None:
-        row = session.get(RelabelRun, run.id, with_for_update=True, populate_existing=True)
-        if (
-            row is None or row.watermark >= chunk.end
-        ):  # written by a transaction whose commit was not heard of
+        row = row_awaiting(session, RelabelRun, run.id, chunk.start, chunk.end)
+        if row is None:
             return
-        if row.watermark != chunk.start:
-            raise RuntimeError(f"the watermark is {row.watermark}, not {chunk.start}")
         columns = ("text", "int8", "float4[]", "bool", "int2")
         copy_rows(
             session, "predictions (run_id, text_version_id, probabilities, held_out, models)", columns, rows()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from sqlalchemy import func
 from app.db.session import WriteSession
 from app.db.tables import Summary as SummaryRow
 from app.db.tables import SummaryRun
+from app.jobs.chunks import chunk_ends
 from app.jobs.rules import eta_seconds
 from app.settings import get_settings
 from models.text.abstracts import SummaryRefusedError
@@ -23,6 +24,7 @@ from workers.relabel.bulk import BulkWorkers
 from workers.relabel.contents import contents_of
 from workers.summarize.frozen import Run, start_or_resume
 from workers.summary_models import Models
+from workers.watermark import row_awaiting
 
 T = TypeVar("T")
 CHUNK_TEXTS = 16
@@ -73,7 +75,9 @@ async def _summarize(job: JobContext, run: Run) -> None:
 async def _read_all(job: JobContext, run: Run, models: Models, workers: BulkWorkers) -> None:
     """Every chunk from the watermark on; the next one is under way while one is written."""
     total, began = len(run.version_ids), time.monotonic()
-    bounds = list(pairwise((run.watermark, *chunk_ends(run.lengths, run.watermark))))
+    bounds = list(
+        pairwise((run.watermark, *chunk_ends(run.lengths, run.watermark, CHUNK_TEXTS, CHUNK_CHARACTERS)))
+    )
     pending = [asyncio.ensure_future(_chunk(run, models, *bound)) for bound in bounds[:1]]
     try:
         for place in range(len(bounds)):
@@ -145,28 +149,11 @@ def stored(summary: Summary) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def chunk_ends(lengths: Sequence[int], start: int = 0) -> Iterator[int]:
-    """Ends of the chunks: at most CHUNK_TEXTS texts and, of more than one, CHUNK_CHARACTERS characters."""
-    characters, first = 0, start
-    for place in range(start, len(lengths)):
-        full = place - first >= CHUNK_TEXTS or characters + lengths[place] > CHUNK_CHARACTERS
-        if full and place > first:
-            yield place
-            characters, first = 0, place
-        characters += lengths[place]
-    if first < len(lengths):
-        yield len(lengths)
-
-
 def _write(job: JobContext, run: Run, chunk: Chunk, model: Mapping[str, Any]) -> None:
     def body(session: WriteSession) -> None:
-        row = session.get(SummaryRun, run.id, with_for_update=True, populate_existing=True)
-        if (
-            row is None or row.watermark >= chunk.end
-        ):  # written by a transaction whose commit was not heard of
+        row = row_awaiting(session, SummaryRun, run.id, chunk.start, chunk.end)
+        if row is None:
             return
-        if row.watermark != chunk.start:
-            raise RuntimeError(f"the watermark is {row.watermark}, not {chunk.start}")
         session.add_all(SummaryRow(run_id=run.id, **fields) for fields in chunk.rows)
         row.watermark = chunk.end
         row.without += sum("error" in fields for fields in chunk.rows)

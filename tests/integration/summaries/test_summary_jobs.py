@@ -11,13 +11,14 @@ from sqlalchemy import inspect, select
 
 from app.db.session import reading, writing
 from app.db.tables import Adapter, Summary, SummaryRun
+from app.jobs.chunks import chunk_ends
 from app.jobs.queries import create_job
 from app.summaries.queries import list_summary_runs
 from tests.integration.review_corpus import add_version
 from tests.integration.summaries.conftest import LETTER
 from tests.writing import WordModel
 from workers.stopping import StopFlag
-from workers.summarize.job import chunk_ends
+from workers.summarize.job import CHUNK_CHARACTERS, CHUNK_TEXTS
 
 
 def listed(client, **params):
@@ -279,7 +280,8 @@ def test_deleting_the_corpus_takes_runs_and_summaries_with_it(client, world, sum
 
 
 def test_chunks_keep_to_texts_and_characters():
-    assert list(chunk_ends([1] * 40)) == [16, 32, 40]
-    assert list(chunk_ends([150_000, 100_000, 10, 300_000, 1])) == [1, 3, 4, 5]
-    assert list(chunk_ends([1] * 40, 32)) == [40]
-    assert list(chunk_ends([], 0)) == []
+    limits = CHUNK_TEXTS, CHUNK_CHARACTERS
+    assert list(chunk_ends([1] * 40, 0, *limits)) == [16, 32, 40]
+    assert list(chunk_ends([150_000, 100_000, 10, 300_000, 1], 0, *limits)) == [1, 3, 4, 5]
+    assert list(chunk_ends([1] * 40, 32, *limits)) == [40]
+    assert list(chunk_ends([], 0, *limits)) == []
