@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.served import served
 from tests.writing import WordModel
 from workers.inference.abstracts import AbstractRoute
 from workers.inference.wire import BadRequestError
@@ -122,24 +121,7 @@ class WritingWorker:
 def writing_worker() -> Iterator[tuple[WritingWorker, str]]:
     """The worker and its address."""
     worker = WritingWorker()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(
-        uvicorn.Config(worker.app(), "127.0.0.1", port, log_config=None, timeout_graceful_shutdown=1)
-    )
-    started, startup = threading.Event(), server.startup
-
-    async def told(sockets: list[socket.socket] | None = None) -> None:
-        await startup(sockets)
-        started.set()
-
-    server.startup = told  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert started.wait(20), "the worker did not start"
-    yield worker, f"http://127.0.0.1:{port}"
-    if worker.gate is not None:
-        worker.gate.set()
-    server.should_exit = True
-    thread.join(20)
+    with served(worker.app(), patience=1) as address:
+        yield worker, address
+        if worker.gate is not None:
+            worker.gate.set()
