@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from app.corpora.queries import corpus_for
+from app.corpora.routes import CorpusRef
 from app.db.session import AnySession
 from app.db.tables import Ranking
 from app.http.database import ReadDB, WriteDB
@@ -129,7 +130,7 @@ def budget(ranking_id: RankingId, caller: Reader, db: ReadDB) -> BudgetAnswer:
     responses=problems(404, 422),
 )
 def texts_by_suspicion(
-    corpus_id: Annotated[str, Path(max_length=200, description="A corpus's id (cor_…) or its unique name.")],
+    corpus_id: CorpusRef,
     caller: Reader,
     db: WriteDB,
     by: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from app.corpora.queries import corpus_for
+from app.corpora.routes import CorpusRef
 from app.db.session import WriteSession
 from app.db.tables import Adapter, Corpus
 from app.http.database import WriteDB
@@ -38,9 +39,6 @@ from app.review import sightings
 router = APIRouter(tags=["relabelling"])
 router.include_router(job_router("relabel", "/relabel-jobs"))
 router.include_router(ranking_routes.router)
-CorpusRef = Annotated[
-    str, Path(alias="corpus_id", max_length=200, description="A corpus's id (cor_…) or its unique name.")
-]
 
 
 @router.post(
