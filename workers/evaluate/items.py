@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from app.blobs import sync_path
 from app.corpora.queries import find_corpus
 from app.db.session import reading
 from app.evaluations.generative import asked_documents
@@ -24,6 +23,7 @@ from models.adapters.seen import Seen, read_seen, unseen
 from models.data.folds import seeded_rank
 from models.data.near_duplicates import content_digest, content_digests, signatures
 from workers.evaluate.arms import TUNED, Subject, Subjects
+from workers.evaluate.keeping import kept
 from workers.job_context import JobContext, JobFailed
 
 _BATCH = 256
@@ -68,16 +68,16 @@ def items_of(context: JobContext, subjects: Subjects) -> Items:
     Raises:
         JobFailed: there are none, or the adapters have seen all of them or do not say what they have seen.
     """
-    kept = context.work_dir / "items.arrow"
-    if not kept.exists():
-        _freeze(context, subjects, kept)
-    frame = pl.read_ipc(kept)
-    held_out = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
+    path = context.work_dir / "items.arrow"
+    if not path.exists():
+        _freeze(context, subjects, path)
+    frame = pl.read_ipc(path)
+    held_out = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     texts, references = (frame[name].to_list() for name in ("content", "summary"))
     return Items(frame["key"].to_list(), frame["group"].to_list(), texts, references, held_out)
 
 
-def _freeze(context: JobContext, subjects: Subjects, kept: Path) -> None:
+def _freeze(context: JobContext, subjects: Subjects, path: Path) -> None:
     vouched = context.params["settings"]["vouched"]
     seen = {arm: _seen(arm, subject, vouched=vouched) for arm, subject in subjects.adapters().items()}
     chosen, held_out = _chosen(context, seen)
@@ -92,12 +92,10 @@ def _freeze(context: JobContext, subjects: Subjects, kept: Path) -> None:
             rows["group"].append(source.group if source.group is not None else f"\x00{source.key}")
             rows["content"].append(source.content)
             rows["summary"].append(source.summary)
-    _write(kept.with_suffix(".json"), json.dumps(held_out).encode())
-    temporary = kept.with_suffix(".partial")
-    pl.DataFrame(rows, schema=dict.fromkeys(rows, pl.String)).write_ipc(temporary, compression="uncompressed")
-    sync_path(temporary)
-    temporary.replace(kept)
-    sync_path(context.work_dir)
+    with kept(path.with_suffix(".json")) as file:
+        file.write_text(json.dumps(held_out), encoding="utf-8")
+    with kept(path) as file:
+        pl.DataFrame(rows, schema=dict.fromkeys(rows, pl.String)).write_ipc(file, compression="uncompressed")
 
 
 def _seen(arm: str, subject: Subject, *, vouched: bool) -> Seen | None:
@@ -190,10 +188,3 @@ def _batches(sources: Iterable[Source]) -> Iterator[list[Source]]:
     waiting = iter(sources)
     while batch := list(islice(waiting, _BATCH)):
         yield batch
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_bytes(content)
-    sync_path(temporary)
-    temporary.replace(path)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.blobs import sync_path
 from app.settings import Settings
 from app.training.base_models import catalog_document
 from models.adapters.load import LoadedAdapter, load_adapter
@@ -25,6 +24,7 @@ from models.evaluation.paired import Side
 from models.scheme import MISSING, Labels, Scheme
 from models.training.baselines import untrained_logits
 from models.training.calibration import cross_fit
+from workers.evaluate.keeping import kept
 from workers.evaluate.readers import Readers
 from workers.evaluate.scope import Scope
 from workers.job_context import JobContext, JobFailed, JobStopped
@@ -172,12 +172,8 @@ def _in_chunks(
                 raise JobStopped
             versions = scope.version_ids[rows[of]]
             part = read(contents_of(versions), versions)
-            temporary = path.with_suffix(".partial")
-            with temporary.open("wb") as file:
+            with kept(path) as temporary, temporary.open("wb") as file:
                 np.save(file, part)
-            sync_path(temporary)
-            temporary.replace(path)
-            sync_path(context.work_dir)  # the checkpoint says that these rows are kept
             context.save_checkpoint({"snapshot_id": scope.snapshot_id, "stage": label, "rows": of.stop})
         found[of] = np.load(path, allow_pickle=False)
         context.progress(stage=f"reading: {label}", done=of.stop, total=len(rows))

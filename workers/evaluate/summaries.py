@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.blobs import sync_path
 from app.settings import get_settings
 from models.encoder.forward import embed
 from models.encoder.load import Encoder
@@ -25,6 +24,7 @@ from models.text.words import count_words
 from workers.evaluate.arms import authors_of, shown, subjects_of
 from workers.evaluate.generated import Arm, Told, store
 from workers.evaluate.items import Items, items_of
+from workers.evaluate.keeping import kept
 from workers.evaluate.reading import Bases
 from workers.evaluate.written import Written, written_by
 from workers.job_context import JobContext, JobStopped
@@ -155,20 +155,17 @@ def _score(
     scores, cut = np.full((len(items), len(SUMMARY_MEASURES)), np.nan), 0
     for start in range(0, len(items), _CHUNK):
         rows = slice(start, min(len(items), start + _CHUNK))
-        kept = context.work_dir / f"scored-{name}-{start:09}.npz"
-        if not kept.exists():
+        path = context.work_dir / f"scored-{name}-{start:09}.npz"
+        if not path.exists():
             if context.stop_reason() is not None:
                 raise JobStopped
             part, longer = summary_scores(
                 written[rows], items.references[rows], items.texts[rows], encoder, layer
             )
-            with (temporary := kept.with_suffix(".partial")).open("wb") as file:
+            with kept(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, scores=part, cut=longer)
-            sync_path(temporary)
-            temporary.replace(kept)
-            sync_path(context.work_dir)  # the checkpoint says that it is kept
             context.save_checkpoint({"stage": f"scored {name}", "items": rows.stop})
-        with np.load(kept, allow_pickle=False) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             scores[rows] = arrays["scores"]
             cut += int(arrays["cut"])
         context.progress(stage=f"scoring: {name}", done=rows.stop, total=len(items))

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.blobs import sync_path
 from app.settings import get_settings
 from models.text.abstractive import abstract
 from models.text.abstracts import SummaryRefusedError, Wishes
+from workers.evaluate.keeping import kept
 from workers.job_context import JobContext, JobFailed, JobStopped
 from workers.relabel.bulk import BulkWorkers
 from workers.summarize.job import OF_THE_TEXT
@@ -103,16 +103,13 @@ class Asking:
         found: list[dict[str, Any]] = []
         for start in range(0, len(texts), size):
             part = list(texts[start : start + size])
-            kept = self._context.work_dir / f"{label}-{start:09}.json"
-            if not kept.exists():
+            path = self._context.work_dir / f"{label}-{start:09}.json"
+            if not path.exists():
                 results = self._run(ask(part))
-                temporary = kept.with_suffix(".partial")
-                temporary.write_text(json.dumps(results), encoding="utf-8")
-                sync_path(temporary)
-                temporary.replace(kept)
-                sync_path(self._context.work_dir)  # the checkpoint says that it is kept
+                with kept(path) as file:
+                    file.write_text(json.dumps(results), encoding="utf-8")
                 self._context.save_checkpoint({"stage": name, "items": start + len(part)})
-            found += json.loads(kept.read_text(encoding="utf-8"))
+            found += json.loads(path.read_text(encoding="utf-8"))
             self._context.progress(stage=f"writing: {name}", done=len(found), total=total)
         return found
 
