@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -81,6 +82,24 @@ def teams(session: AnySession, corpus_id: str) -> list[str]:
 def filter_keys(session: AnySession, corpus_id: str, *, grouping: bool) -> list[str]:
     """The grouping keys, or the metadata keys, that a corpus's texts have."""
     return list(session.scalars(_FILTER_KEYS, {"corpus": corpus_id, "grouping": grouping}))
+
+
+@dataclass(frozen=True, slots=True)
+class ValueChoices:
+    """What values can be filtered by."""
+
+    teams: list[str]
+    metadata_keys: list[str]
+    group_keys: list[str]
+
+
+def value_choices(session: AnySession, corpus_id: str) -> ValueChoices:
+    """What a corpus's values can be filtered by."""
+    return ValueChoices(
+        teams(session, corpus_id),
+        filter_keys(session, corpus_id, grouping=False),
+        filter_keys(session, corpus_id, grouping=True),
+    )
 
 
 def annotator_names(session: AnySession, corpus_id: str) -> dict[int, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from app.annotators.queries import ValueChoices
 from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer, JudgedTeamAnswer
 from app.db.tables import Corpus
 from app.http.security import Principal
@@ -15,7 +18,13 @@ from models.scheme import Scheme
 
 
 def agreement_page(
-    request: Request, caller: Principal, corpus: Corpus, found: AgreementAnswer, scheme: Scheme
+    request: Request,
+    caller: Principal,
+    corpus: Corpus,
+    found: AgreementAnswer,
+    scheme: Scheme,
+    choices: ValueChoices,
+    asked: Any,
 ) -> HTMLResponse:
     """Coefficients of every group with their intervals, and the shared texts of every pair."""
     names = names_of(scheme)
@@ -31,11 +40,17 @@ def agreement_page(
         ]
         for number in range(len(found.groups))
     ]
-    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts, names=names, filtered=bool(request.query_params))  # fmt: skip
+    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts, names=names, filtered=bool(request.query_params), choices=choices, asked=asked)  # fmt: skip
 
 
 def annotators_page(
-    request: Request, caller: Principal, corpus: Corpus, found: AnnotatorsAnswer, scheme: Scheme
+    request: Request,
+    caller: Principal,
+    corpus: Corpus,
+    found: AnnotatorsAnswer,
+    scheme: Scheme,
+    choices: ValueChoices,
+    asked: Any,
 ) -> HTMLResponse:
     """Shares of right votes by the consensus of every annotator and team, by option and over time."""
     names = names_of(scheme)
@@ -51,7 +66,7 @@ def annotators_page(
         for people in shown
     ]  # fmt: skip
     least = {one.name: _least(one, names) for one in found.report.teams} if found.report else {}
-    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts, names=names, filtered=bool(request.query_params))  # fmt: skip
+    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts, names=names, filtered=bool(request.query_params), choices=choices, asked=asked)  # fmt: skip
 
 
 def _least(team: JudgedTeamAnswer, names: dict[str, str]) -> str:

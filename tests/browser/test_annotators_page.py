@@ -52,3 +52,22 @@ def test_each_annotator_beside_the_consensus(
     page.set_viewport_size({"width": 1280, "height": 900})
     page.screenshot(path=pictures / "annotators.png", full_page=True)
     assert rita.complaints == []
+
+
+def test_values_are_chosen_by_team_and_time(
+    visit: Callable[..., Any], engine: Engine, built: Built, pictures: Path
+) -> None:
+    """What the address takes the form takes; empty fields are none, and what was chosen stays in it."""
+    several = several_annotators(engine, texts=160)
+    rita = visit("rita", viewport={"width": 1280, "height": 900}, color_scheme="light")
+    for place in ("agreement", "annotators"):
+        page = rita.go(f"/corpora/{several.corpus_id}/{place}")
+        form = page.get_by_role("form", name="Filters")
+        form.get_by_label("Team").select_option("north")
+        form.get_by_label("Annotated from").fill("2019-01-01")
+        form.get_by_role("button", name="Filter").click()
+        expect(form.get_by_label("Annotated from")).to_have_value("2019-01-01")
+        expect(form.get_by_label("Team")).to_have_value("north")
+        assert "cem" not in page.locator("main").inner_text()
+        page.screenshot(path=pictures / f"{place}-filtered.png", full_page=True)
+    assert rita.complaints == []

@@ -81,7 +81,7 @@ def test_filters_leave_too_few_to_compare_and_it_says_why(admin: TestClient, sev
         ({"metadata": "yaer=2020"}, "metadata", "No text has the metadata key 'yaer'; there are: 'year'."),
         ({"group": "judge=1"}, "group", "No text has the grouping key 'judge'; there are: 'case'."),
         ({"since": "2020-01-01T00:00Z", "until": "2019-01-01T00:00Z"}, "until", "not before"),
-        ({"since": "2019-01-01"}, "since", "write it as 2019-05-01T00:00Z"),
+        ({"since": "2019-01-01T10:00"}, "since", "write it as 2019-05-01T00:00Z"),
         ({"until": "2019"}, "until", "A number is no time: write it as 2019-01-01T00:00Z."),
     ],
 )
@@ -178,3 +178,17 @@ def store(engine: Engine, segments: list[dict[str, Any]], keys: list[str]) -> st
             ],
         )  # fmt: skip
         return built.corpus_id
+
+
+def test_empty_filters_are_none_and_a_date_is_its_beginning(admin: TestClient, several: Several) -> None:
+    """As a form sends them."""
+    address = f"/corpora/{several.corpus_id}/agreement"
+    everything = admin.get(address).json()
+    blank = admin.get(f"{address}?team=&since=&until=&metadata=&group=")
+    assert (blank.status_code, blank.json()) == (200, everything)
+    by_day, by_time = (
+        admin.get(address, params={"since": since}).json() for since in ("2019-03-01", "2019-03-01T00:00Z")
+    )
+    assert by_day == by_time
+    refused = admin.get(address, params={"since": "2019"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "since")
