@@ -12,14 +12,14 @@ from models.audit.sample.calibration import (
     NotCalibrated,
     brier_skill,
     calibrate,
-    observed_over_expected,
+    observed_and_expected,
 )
 from models.audit.sample.design import AuditDesign, spread_over_strata
 from models.audit.sample.flags import budget_curve, flags_by_rate
 from models.training.logistic import sigmoid
 
 CELLS = 10_000
-RATES = (0.05, 0.1, 0.2)
+RATES = (0.02, 0.05, 0.1, 0.2)
 SIZES = (200, 500)
 FORMS = ("straight", "bent")
 """Suspicion's log-odds are .6 of the true ones plus 1; or .9 of them below −2 and half of them above."""
@@ -32,7 +32,7 @@ def calibration(draws: int, seed: int) -> dict[str, Any]:
         f"\n## Calibration: {max(50, draws // 5)} audit samples a row, stratified by suspicion; goals: O/E .85 to 1.15, Brier skill > 0"
     )
     print(
-        "| wrong | suspicion | decisions | refused | O/E overall | in five bins (means over samples) | share of samples within: overall, bins | Brier skill, mean (5 %) | curve covers | flagged right at .5 |"
+        "| wrong | suspicion | decisions | refused | O/E overall | in five bins (both summed over samples) | share of samples within: overall, bins | Brier skill, mean (5 %) | curve covers | flagged right at .5 |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     rows = []
@@ -65,7 +65,8 @@ def _row(rate: float, form: str, size: int, draws: int, rng: np.random.Generator
     stratum, sizes, taken = spread_over_strata(AuditDesign(size, 0), CELLS, suspicion)
     drawn, strata = draw_many(stratum, sizes, taken, draws, rng)
     top = np.argsort(-suspicion, kind="stable")[:READ]
-    ratios, skills, curves, flagged, refused = [], [], [], [], 0
+    summed: list[NDArray[np.float64]] = []
+    skills, curves, flagged, refused = [], [], [], 0
     for rows in drawn:
         wrong = rng.random(CELLS) < chance
         found = calibrate(suspicion[rows].astype(np.float64), wrong[rows], (taken / sizes)[strata], rows)
@@ -73,15 +74,16 @@ def _row(rate: float, form: str, size: int, draws: int, rng: np.random.Generator
             refused += 1
             continue
         said = found.apply(suspicion)
-        ratios.append(observed_over_expected(said, chance, np.ones(CELLS)))
+        summed.append(np.stack(observed_and_expected(said, chance, np.ones(CELLS))))
         skills.append(brier_skill(said, wrong, np.ones(CELLS)))
         curve = budget_curve(found, suspicion, np.array([READ]))
         curves.append(bool(curve.low[0] <= wrong[top].sum() <= curve.high[0]))
         flags = flags_by_rate(found, suspicion[:, None])[:, 0]
         flagged.append(float((~wrong[flags]).mean()) if flags.any() else np.nan)
-    every = np.array(ratios)
+    above, below = np.sum(summed, axis=0)
+    every = np.array([found / said for found, said in summed])
     return {
-        "refused": refused / draws, "ratio": every.mean(axis=0).tolist(),
+        "refused": refused / draws, "ratio": (above / below).tolist(),
         "within": ((every > 0.85) & (every < 1.15)).mean(axis=0).tolist(),
         "skill": float(np.mean(skills)), "skill_low": float(np.quantile(skills, 0.05)),
         "curve": float(np.mean(curves)), "flagged_right": float(np.nanmean(flagged)),

@@ -1,7 +1,7 @@
 """From suspicion to error probability: claimed only from about 200 blind decisions of an audit sample on.
 
 Platt's (1999) line on the log-odds of suspicion, weighted by 1 / π and drawn towards suspicion itself (slope 1), with one bend where
-half of the expected errors lie, drawn towards none. With many decisions an isotonic step curve is averaged with it, if
+half of the expected errors lie, drawn weakly towards none. With many decisions an isotonic step curve is averaged with it, if
 that foretells texts left out better.
 """
 
@@ -20,15 +20,15 @@ from models.training.logistic import logit, sigmoid
 Vector = NDArray[np.float64]
 
 FEWEST_DECISIONS = 200
-FEWEST_ERRORS = 10
-"""Wrong ones, and right ones, below which two numbers cannot be fitted honestly."""
+FEWEST_ERRORS = 5
+"""Wrong ones, and right ones, below which nothing is claimed. Not higher: whoever waits for luck claims too much."""
 ISOTONIC_FROM = 1000
 """Decisions from which a step curve is tried."""
 FOLDS = 10
 _CROSSED = 5
 _LEAST = 1e-4
 _PRIOR = np.array([0.0, 1.0, 0.0])
-_PRECISION = np.array([0.01, 1.0, 1.0])
+_PRECISION = np.array([0.01, 1.0, 0.25])
 _LINE = 2
 """Coefficients of the line without its bend."""
 _FLATTEST = 0.01
@@ -140,15 +140,25 @@ def brier_skill(probabilities: Vector, wrong: NDArray[np.bool_], weights: Vector
 
 
 def observed_over_expected(
-    probabilities: Vector, wrong: NDArray[np.bool_], weights: Vector, bins: int = 5
+    probabilities: Vector, wrong: NDArray[np.bool_] | Vector, weights: Vector, bins: int = 5
 ) -> Vector:
     """Observed over expected errors, overall and in bins of equal expected errors from the least suspicious up: float64 (1 + bins,)."""
+    above, below = observed_and_expected(probabilities, wrong, weights, bins)
+    return np.asarray(above / np.where(below > 0, below, np.nan))
+
+
+def observed_and_expected(
+    probabilities: Vector, wrong: NDArray[np.bool_] | Vector, weights: Vector, bins: int = 5
+) -> tuple[Vector, Vector]:
+    """Weighted sums of errors and of their probabilities, overall and in those bins: float64 (1 + bins,) each.
+
+    Over several samples add both up: the mean of their ratios is too high where few errors are expected.
+    """
     order = np.argsort(probabilities, kind="stable")
     expected, observed = (probabilities * weights)[order], (wrong * weights)[order]
     place = np.minimum((np.cumsum(expected) / expected.sum() * bins - 1e-9).astype(np.int64), bins - 1)
     above, below = np.bincount(place, observed, bins), np.bincount(place, expected, bins)
-    every = np.append(observed.sum() / expected.sum(), above / np.where(below > 0, below, np.nan))
-    return np.asarray(every)
+    return np.append(observed.sum(), above), np.append(expected.sum(), below)
 
 
 def _refusal(decisions: int, errors: int) -> str | None:

@@ -9,6 +9,7 @@ from models.audit.sample.calibration import (
     brier_skill,
     calibrate,
     cross_fitted,
+    observed_and_expected,
     observed_over_expected,
 )
 from models.audit.sample.design import AuditDesign, draw_audit
@@ -37,7 +38,7 @@ def fitted(wrong):
     return found
 
 
-def test_below_200_decisions_or_ten_errors_suspicion_stays_suspicion(wrong):
+def test_below_200_decisions_or_five_errors_suspicion_stays_suspicion(wrong):
     few = calibrate(SUSPICION[:199], wrong[:199], ONES[:199], np.arange(199))
     assert isinstance(few, NotCalibrated)
     assert "from 200 on" in few.reason
@@ -45,6 +46,19 @@ def test_below_200_decisions_or_ten_errors_suspicion_stays_suspicion(wrong):
     clean = calibrate(SUSPICION[right], wrong[right], ONES[:300], right)
     assert isinstance(clean, NotCalibrated)
     assert clean.errors == 0
+    for errors, kind in ((4, NotCalibrated), (5, Calibration)):
+        rows = np.concatenate([right, np.flatnonzero(wrong)[:errors]])
+        found = calibrate(SUSPICION[rows], wrong[rows], ONES[: len(rows)], rows)
+        assert isinstance(found, kind), errors
+        assert found.errors == errors
+
+
+def test_over_samples_sums_are_divided_and_not_ratios_averaged():
+    """Half of the samples expect one error and half three, all find two: sums say 1, the mean of ratios 1.33."""
+    summed = [observed_and_expected(np.full(4, p), np.array([1, 1, 0, 0]), ONES[:4], 2) for p in (0.25, 0.75)]
+    above, below = np.sum(summed, axis=0)
+    assert above[0] / below[0] == pytest.approx(1.0)
+    assert np.mean([observed[0] / expected[0] for observed, expected in summed]) == pytest.approx(4 / 3)
 
 
 def test_probabilities_hold_where_suspicion_did_not(fitted):
