@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import httpx
 
 
+READ_DIFFERENTLY = 2.0
+"""Design effect from which an option is told to be read differently from group to group (docs/adr/0030)."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(help="Rankings of labels by suspicion.", no_args_is_help=True)
@@ -34,14 +38,29 @@ def rankings(
         if as_json:
             typer.echo(json.dumps(item, ensure_ascii=False))
             continue
-        decoys = f" and {item['decoy_cells']:,} decoys" if item["decoy_cells"] else ""
-        typer.echo(
-            f"{item['id']}  {item['created_at'][:16].replace('T', ' ')}  {item['method']}: "
-            f"{item['flagged_cells']:,} flagged{decoys} of {item['audited_cells']:,}, "
-            f"{'calibrated' if item['calibrated'] else 'not calibrated'}"
-        )
+        for line in ranking_lines(item):
+            typer.echo(line)
     if not items and not as_json:
         typer.echo(f"{corpus} has no ranking yet: remand relabel --corpus {corpus}")
+
+
+def ranking_lines(item: dict[str, Any]) -> list[str]:
+    """A ranking as it is listed: what it flags, and the options that are read differently from group to group."""
+    decoys = f" and {item['decoy_cells']:,} decoys" if item["decoy_cells"] else ""
+    head = (
+        f"{item['id']}  {item['created_at'][:16].replace('T', ' ')}  {item['method']}: "
+        f"{item['flagged_cells']:,} flagged{decoys} of {item['audited_cells']:,}, "
+        f"{'calibrated' if item['calibrated'] else 'not calibrated'}"
+    )
+    apart = _read_differently(item["parameters"])
+    return [head, f"    read differently from group to group: {apart}"] if apart else [head]
+
+
+def _read_differently(parameters: dict[str, Any]) -> str:
+    """Options whose labels lean together by whole groups, with their design effects, the most so first."""
+    effects = parameters.get("design_effects", {})
+    apart = sorted((effect, option) for option, effect in effects.items() if effect >= READ_DIFFERENTLY)
+    return ", ".join(f"{option} ({effect:.1f})" for effect, option in reversed(apart))
 
 
 def refit(

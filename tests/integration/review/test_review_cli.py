@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli.disagreements import print_items
 from app.cli.main import build
+from app.cli.rankings import ranking_lines
 from tests.integration.review_corpus import Built
 from tests.served import served_app
 
@@ -66,6 +67,15 @@ def test_rankings_and_their_texts(served: CliRunner, built: Built, monkeypatch: 
         assert served.invoke(build(), ["corpora", "create", "unread"]).exit_code == 0
     for verb in ("list", "texts"):
         assert "unread has no ranking yet" in served.invoke(build(), ["rankings", verb, "unread"]).stdout
+
+
+def test_options_that_are_read_differently_from_group_to_group_are_named() -> None:
+    item = {"id": "rnk_1", "created_at": "2026-11-29T20:00:00Z", "method": "stacked", "flagged_cells": 3, "decoy_cells": 0,
+            "audited_cells": 90, "calibrated": False, "parameters": {"design_effects": {"remorse": 1.3, "dependants": 2.0}}}  # fmt: skip
+    _, told = ranking_lines(item)
+    assert told.strip() == "read differently from group to group: dependants (2.0)"
+    for parameters in ({"design_effects": {"remorse": 1.3}}, {}):  # a ranking from before has none
+        assert len(ranking_lines(item | {"parameters": parameters})) == 1
 
 
 def test_blind_and_as_json(served: CliRunner) -> None:
