@@ -191,42 +191,69 @@ def read(choice: Choice, split: Split, truth: Matrix, effects: Matrix | None) ->
         alike = (told.astype(np.float32) @ unread[: len(told)])[:, None]
         return alike if effects is None else alike + (effects @ coefficients[choice.aside]).astype(np.float32)
 
-    (mean, _), (alone, _), (beside, effect) = _nested(split.known[choice.rows], truth, choice, split.starts)
+    mean, alone, beside = _nested(split.known[choice.rows], truth, choice, split.starts)
     return Readings(
-        logits(mean), logits(alone), logits(beside), float(np.delete(effect, choice.aside).mean())
+        logits(mean.coefficients),
+        logits(alone.coefficients),
+        logits(beside.coefficients),
+        float(np.delete(beside.effects, choice.aside).mean()),
     )
 
 
-def _nested(
-    design: Columns, truth: Matrix, choice: Choice, starts: NDArray[np.int64]
-) -> list[tuple[Matrix, Matrix]]:
-    """Coefficients of the fits on the first so many columns and their design effects, each fit begun where the one before ended."""
-    nested: list[tuple[Matrix, Matrix]] = []
-    every = max(design.shape[1] // FIRST_ROWS, 1)
-    some, said = np.ascontiguousarray(design[:, ::every]), truth[::every]
-    first, whole, last = (np.array([1.0, 0.0]) for _ in range(3))
-    effect = np.ones(0)
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Coefficients of one reading, float64 (features,), and what the next one begins with."""
+
+    coefficients: Matrix
+    effects: Matrix
+    """float64 (features,): design effect of each, at least 1."""
+    every_text: Matrix
+    """The first fit, to which every text speaks for itself."""
+    few: Matrix
+    """The same on FIRST_ROWS alone; `every_text` where there are no more."""
+
+
+def _nested(design: Columns, truth: Matrix, choice: Choice, starts: NDArray[np.int64]) -> list[_Fit]:
+    """The fits on the first so many columns, each begun where the one before ended."""
+    found: list[_Fit] = []
     for width in choice.widths:
-        if width > len(effect):
-            columns, held = design[:width].T, choice.precision[:width]
-            prior = _begun(np.ones(1), width)
-            bent = None
-            begun = _begun(whole, width)
-            if every > 1:
-                few, begun = some[:width].T, _begun(first, width)
-                found = fit_logistic(few, said, prior, held / every, start=begun)
-                bent = every * curvature(few, found, held / every)
-                # Where the narrower fit moved when it saw all rows, the wider one will move, too.
-                first, begun = found, found + _begun(whole, width) - begun
-            whole = fit_logistic(columns, truth, prior, held, start=begun, hessian=bent)
-            effect = _design_effects(design[:width], truth - sigmoid(whole @ design[:width]), starts)
-            effect[choice.aside] = 1.0
-            more = held * effect**2
-            if bent is not None:
-                bent = bent + np.diag(more - held)
-            last = fit_logistic(columns, truth, prior, more, start=whole, hessian=bent)
-        nested.append((last, effect))
-    return nested
+        before = found[-1] if found else None
+        if before is not None and width == len(before.coefficients):
+            found.append(before)
+            continue
+        found.append(_fitted(design[:width], truth, choice, starts, before))
+    return found
+
+
+def _fitted(
+    design: Columns, truth: Matrix, choice: Choice, starts: NDArray[np.int64], before: _Fit | None
+) -> _Fit:
+    """Fit, see how far groups bear it out, and fit again. design: float32 (features, rows)."""
+    held, prior = choice.precision[: len(design)], _widened(np.ones(1), len(design))
+    few, start, bent = _begun(design, truth, prior, held, before)
+    every_text = fit_logistic(design.T, truth, prior, held, start=start, hessian=bent)
+    effects = _design_effects(design, truth - sigmoid(every_text @ design), starts)
+    effects[choice.aside] = 1.0
+    more = held * effects**2
+    if bent is not None:
+        bent = bent + np.diag(more - held)
+    found = fit_logistic(design.T, truth, prior, more, start=every_text, hessian=bent)
+    return _Fit(found, effects, every_text, every_text if few is None else few)
+
+
+def _begun(
+    design: Columns, truth: Matrix, prior: Matrix, held: Matrix, before: _Fit | None
+) -> tuple[Matrix | None, Matrix, Matrix | None]:
+    """The fit on some of many rows, where a fit on all of them starts, and the curvature there; None for what few rows do without."""
+    width, apart = len(design), design.shape[1] // FIRST_ROWS
+    start = prior if before is None else _widened(before.every_text, width)
+    if apart <= 1:
+        return None, start, None
+    some, said = np.ascontiguousarray(design[:, ::apart]).T, truth[::apart]
+    begun = prior if before is None else _widened(before.few, width)
+    few = fit_logistic(some, said, prior, held / apart, start=begun)
+    # Where the narrower fit moved when it saw all rows, the wider one will move, too.
+    return few, few + start - begun, apart * curvature(some, few, held / apart)
 
 
 def _design_effects(columns: Columns, missed: Matrix, starts: NDArray[np.int64]) -> Matrix:
@@ -241,7 +268,7 @@ def _design_effects(columns: Columns, missed: Matrix, starts: NDArray[np.int64])
     return np.asarray(np.maximum(found, 1.0), dtype=np.float64)
 
 
-def _begun(found: Matrix, width: int) -> Matrix:
+def _widened(found: Matrix, width: int) -> Matrix:
     """Coefficients with nothing for the columns that they lack: float64 (width,)."""
     start = np.zeros(width)
     start[: len(found)] = found
