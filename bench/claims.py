@@ -1,10 +1,12 @@
 """Do the intervals cover and does the stopping rule hold? Simulations of everything that an audit claims.
 
-    remand bench claims [--draws 1000] [--parts totals,stopping,calibration,estimates] [--seed 0] [--json FILE]
+    remand bench claims [--draws 1000] [--parts totals,stopping,calibration,estimates,…] [--seed 0] [--json FILE]
 
 Totals: every error rate × sample size × expectation × reader, plain and stratified. Stopping: false stops at the edge of the claim under
-steering, peeking and skips, beside what is usually done. Calibration: observed over expected after 200 decisions. Estimates: coverage
-of every coefficient with labels as outcome and as covariate. One core, some minutes.
+steering, peeking, skips and readers who err, beside what is usually done. Calibration: observed over expected after 200 decisions. Estimates:
+coverage of every coefficient with labels as outcome and as covariate. Then what is harder: agreement (rare answers), clusters (of very unequal sizes),
+pooled (two samples together), two_readers (the corrected total), clumps (texts of very different numbers of labels), held (annotators against
+a sample), budget (the curve where errors come by the text), third_vote (annotators where texts have two votes). One core; every part is minutes.
 """
 
 from __future__ import annotations
@@ -16,14 +18,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.claims_agreement import agreement
+from bench.claims_budget import budget
 from bench.claims_calibration import calibration
+from bench.claims_clumps import clumps
+from bench.claims_clusters import clusters
 from bench.claims_estimates import estimates
+from bench.claims_held import held
+from bench.claims_pooled import pooled
 from bench.claims_stopping import stopping
+from bench.claims_third_vote import third_vote
 from bench.claims_totals import totals
+from bench.claims_two_readers import both
 from bench.machine import describe
 
 PARTS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "totals": totals, "stopping": stopping, "calibration": calibration, "estimates": estimates,
+    "agreement": agreement, "clusters": clusters, "pooled": pooled, "two_readers": both, "clumps": clumps, "held": held,
+    "budget": budget, "third_vote": third_vote,
 }  # fmt: skip
 
 

@@ -12,6 +12,8 @@ REMAINDER = 29_000
 CLAIMS = (300, 100, 50)
 SKIPS_WRONG, SKIPS_RIGHT = 0.3, 0.002
 """How often a reader skips a wrong and a right text: hard texts are skipped more."""
+SEES = 0.8
+"""Share of the wrong texts that a reader who errs sees."""
 MANY = 20
 """Draws of the counts for each draw asked for: they cost nothing."""
 
@@ -35,7 +37,18 @@ def stopping(draws: int, seed: int) -> dict[str, Any]:
         f"steered by a queue, claim 100: the rule {steered['rule']:.3f}; stopping after 847 texts of the queue without an error "
         f"{steered['queue']:.3f} (median left {steered['left']:.0f})"
     )
-    return {"rows": rows, "steered": steered}
+    err = {claim: _erring(claim, draws * MANY, np.random.default_rng([seed, claim, 2])) for claim in CLAIMS}
+    words = "; ".join(f"claim {claim} {value:.4f}" for claim, value in err.items())
+    print(f"one look by a reader who sees {SEES:.0%} of the wrong texts: {words}")
+    return {"rows": rows, "steered": steered, "erring": err}
+
+
+def _erring(claim: int, draws: int, rng: np.random.Generator) -> float:
+    """False stops of one look whose reader takes some wrong texts for right."""
+    plan = StoppingPlan(claim)
+    reads = reads_needed(REMAINDER, plan)
+    seen = rng.binomial(rng.hypergeometric(claim + 1, REMAINDER - claim - 1, reads, draws), SEES)
+    return float((p_values(seen, REMAINDER, claim, reads) <= plan.alpha).mean())
 
 
 def _claim(claim: int, draws: int, rng: np.random.Generator) -> dict[str, Any]:
