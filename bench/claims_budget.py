@@ -20,7 +20,7 @@ READ = (60, 200)
 
 def budget(draws: int, seed: int) -> dict[str, Any]:
     """Every effect and size."""
-    times = max(2, draws // 4)
+    times = max(2, draws // 2)
     print(
         f"\n## Budget curve: {TEXTS:,} texts of {LABELS} labels, simple random samples, {times:,} draws a row; goal .95"
     )

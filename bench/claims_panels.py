@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 from bench.claims_drawing import share
 from models.audit.sample.design import AuditDesign, spread_over_strata
@@ -121,8 +122,9 @@ def draw(design: AuditDesign, doubt: Vector, frame: NDArray[np.bool_], rng: np.r
 def covered(
     make: Callable[[], Panel], true: Mapping[str, Vector], analyses: Mapping[str, Analysis], times: int
 ) -> dict[str, Any]:
-    """Coverage of every coefficient over that many panels, refusals, and the prevalence's bias in standard errors."""
+    """Coverage of every coefficient over that many panels, that of clusters merely counted, refusals, and the first coefficient's bias in spreads."""
     held: dict[str, list[list[bool]]] = {name: [] for name in analyses}
+    counted: dict[str, list[list[bool]]] = {name: [] for name in analyses}
     errors: dict[str, list[float]] = {name: [] for name in analyses}
     refused: dict[str, int] = {}
     for _ in range(times):
@@ -134,11 +136,14 @@ def covered(
                 continue
             pairs = list(zip(found.estimates, true[name].tolist(), strict=True))
             held[name].append([one.low <= value <= one.high for one, value in pairs])
+            quantile = student_t.ppf(0.975, found.prepared.clusters - len(pairs))
+            counted[name].append([abs(one.value - value) <= quantile * one.standard_error for one, value in pairs])  # fmt: skip
             errors[name].append(pairs[0][0].value - pairs[0][1])
-    coverage = {
-        name: [share(list(column)) for column in zip(*each, strict=True)] for name, each in held.items()
-    }
-    return {"coverage": coverage, "refused": sum(refused.values()), "reasons": refused,
+    coverage, plain = (
+        {name: [share(list(column)) for column in zip(*each, strict=True)] for name, each in kept.items()}
+        for kept in (held, counted)
+    )
+    return {"coverage": coverage, "counted": plain, "refused": sum(refused.values()), "reasons": refused,
             "bias": {name: float(np.mean(each) / np.std(each)) if np.std(each or [0]) else 0.0 for name, each in errors.items()}}  # fmt: skip
 
 
