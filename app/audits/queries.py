@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.engine import RowMapping
 
+from app.db.paging import newest_first
 from app.db.session import AnySession, WriteSession
 from app.db.tables import AuditLook, AuditReading, AuditSample, SchemeVersion
 from app.http.problems import NotFound
@@ -97,9 +98,7 @@ def list_audit_samples(
     query = select(AuditSample)
     if corpus_id is not None:
         query = query.where(AuditSample.corpus_id == corpus_id)
-    if before is not None:
-        query = query.where(tuple_(AuditSample.sealed_at, AuditSample.id) < before)
-    return session.scalars(query.order_by(AuditSample.sealed_at.desc(), AuditSample.id.desc()).limit(limit)).all()  # fmt: skip
+    return session.scalars(newest_first(query, AuditSample.sealed_at, AuditSample.id, before, limit)).all()
 
 
 def scheme_of(session: AnySession, sample: AuditSample) -> Scheme:

@@ -263,16 +263,9 @@ def _post(body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
 
 def _samples(client: httpx.Client, corpus: str | None) -> list[dict[str, Any]]:
     """All samples, newest first."""
-    from app.cli.client import call
+    from app.cli.client import listed
 
-    found: list[dict[str, Any]] = []
-    asked = {} if corpus is None else {"corpus": corpus}
-    while True:
-        page = call(client, "GET", "/audit-samples", params=asked).json()
-        found += page["items"]
-        if page["next_cursor"] is None:
-            return found
-        asked["cursor"] = page["next_cursor"]
+    return list(listed(client, "/audit-samples", {} if corpus is None else {"corpus": corpus}))
 
 
 def sample_id(client: httpx.Client, reference: str, corpus: str) -> str:

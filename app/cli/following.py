@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import typer
+
 from app.cli import following_documents
 from app.cli.durations import duration
 
@@ -230,3 +232,13 @@ _LINES: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "failed": lambda data: f"failed: {data.get('detail')}",
     "cancelled": lambda _data: "cancelled",
 }
+
+
+def result_of(client: httpx.Client, events: str, title: str) -> dict[str, Any]:
+    """Wait for a job with its stages shown under a title; its result, or exit status 1 with the reason."""
+    with JobDisplay(title) as display:
+        last = display.show(job_events(client, events))
+    kind, data = last or ("failed", {})
+    if kind != "succeeded":
+        raise typer.Exit(1)
+    return data

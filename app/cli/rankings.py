@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    import httpx
-
 
 READ_DIFFERENTLY = 2.0
 """Design effect from which an option is told to be read differently from group to group (docs/adr/0030)."""
@@ -75,6 +71,7 @@ def refit(
 ) -> None:  # fmt: skip
     """Judge a run's labels again, with the decisions made since; no text is read."""
     from app.cli.client import call, connect
+    from app.cli.following import result_of
 
     wishes = {
         "run": run,
@@ -85,7 +82,7 @@ def refit(
     body = {"corpus": corpus} | {name: value for name, value in wishes.items() if value is not None}
     with connect() as client:
         job = call(client, "POST", "/rankings", json=body).json()
-        result = _followed(client, job["links"]["events"])
+        result = result_of(client, job["links"]["events"], "ranking")
     for line in words(result, corpus):
         typer.echo(line)
 
@@ -166,15 +163,3 @@ def texts(
         for item in items
     ]
     print_table(["text", "any wrong", "highest", "most suspicious"], rows)
-
-
-def _followed(client: httpx.Client, events: str) -> dict[str, Any]:
-    """Wait for the job with its stages shown; its result, or exit status 1 with the reason."""
-    from app.cli.following import JobDisplay, job_events
-
-    with JobDisplay("ranking") as display:
-        last = display.show(job_events(client, events))
-    kind, data = last or ("failed", {})
-    if kind != "succeeded":
-        raise typer.Exit(1)
-    return data

@@ -40,6 +40,7 @@ def sample(  # noqa: PLR0913, PLR0917  # a verb's options
 ) -> None:  # fmt: skip
     """Draw texts for training or labelling, with the inclusion probability of every one."""
     from app.cli.client import call, connect
+    from app.cli.following import result_of
 
     given = {
         "strategy": strategy, "size": size, "seed": seed, "clusters": clusters, "allocation": allocation, "least": least,
@@ -52,7 +53,7 @@ def sample(  # noqa: PLR0913, PLR0917  # a verb's options
             _show_estimate(call(client, "POST", place, params={"dry_run": True}, json=body).json())
             return
         job = call(client, "POST", place, json=body).json()
-        result = _followed(client, job["links"]["events"])
+        result = result_of(client, job["links"]["events"], "drawing")
         for line in words(call(client, "GET", f"/samples/{result['sample_id']}").json()):
             typer.echo(line)
         if export is not None:
@@ -94,18 +95,6 @@ def _frame(
         fail("Write --metadata as key=value.", 2)
     given = {"splits": split or None, "metadata": pairs or None, "exclude_samples": exclude or None}
     return {"labels": labels} | {key: value for key, value in given.items() if value}
-
-
-def _followed(client: httpx.Client, events: str) -> dict[str, Any]:
-    """Wait for the job with its stages shown; its result, or exit status 1 with the reason."""
-    from app.cli.following import JobDisplay, job_events
-
-    with JobDisplay("drawing") as display:
-        last = display.show(job_events(client, events))
-    kind, data = last or ("failed", {})
-    if kind != "succeeded":
-        raise typer.Exit(1)
-    return data
 
 
 def _show_estimate(found: dict[str, Any]) -> None:

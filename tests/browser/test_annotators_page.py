@@ -11,13 +11,12 @@ from playwright.sync_api import expect
 from sqlalchemy import Engine
 
 from app.db.session import writing
-from app.jobs import leases
 from app.jobs.queries import create_job
+from tests.attempts import exit_of_attempt
 from tests.integration.review_corpus import Built
 from tests.several_annotators import Several, several_annotators
 from workers.annotators.job import run
-from workers.job_context import EXIT_DONE, run_attempt
-from workers.stopping import StopFlag
+from workers.job_context import EXIT_DONE
 
 pytestmark = pytest.mark.browser
 
@@ -27,10 +26,7 @@ def report(engine: Engine, several: Several) -> None:
     with writing(engine) as session:
         asked = {"codebook_version": "v1", "seed": 0}
         job_id = create_job(session, "annotators", several.corpus_id, asked, "ada").id
-    with writing(engine) as session:
-        claimed = leases.claim(session, job_id, "test", 30)
-        assert claimed is not None
-    assert run_attempt(job_id, claimed.fence, run, StopFlag()) == EXIT_DONE
+    assert exit_of_attempt(job_id, run) == EXIT_DONE
 
 
 def test_each_annotator_beside_the_consensus(

@@ -16,7 +16,7 @@ from app.cli import following
 from app.cli.main import build
 from app.db.session import writing
 from app.http.security import create_api_key, forget_credentials
-from app.jobs import leases
+from tests.attempts import claimed
 from tests.served import served_app
 from tests.several_annotators import Several
 
@@ -46,11 +46,9 @@ def test_fit_follow_show(line: CliRunner, engine: Engine, several: Several, monk
     def work_then_tell(client: Any, path: str) -> Any:
         """What a jobs worker does: claim the job and start its child."""
         job_id = path.split("/")[-2]
-        with writing(engine) as session:
-            claimed = leases.claim(session, job_id, "test", 60)
-            assert claimed is not None
         child = subprocess.Popen(
-            [sys.executable, "-m", "workers.annotators", job_id, str(claimed.fence)], stdin=subprocess.PIPE
+            [sys.executable, "-m", "workers.annotators", job_id, str(claimed(job_id).fence)],
+            stdin=subprocess.PIPE,
         )
         assert child.wait(120) == 0
         return told(client, path)

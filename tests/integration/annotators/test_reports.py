@@ -9,29 +9,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from app.cli.annotators import words
-from app.db.session import reading, writing
-from app.db.tables import Job
-from app.jobs import leases
-from app.jobs.queries import get_job
+from app.db.session import writing
+from tests.attempts import claimed, exit_of_attempt, job_now
 from tests.integration.annotators.test_annotators import HTML, again
 from tests.several_annotators import Several, several_annotators
 from workers.annotators.job import NOBODY, TWO, run
 from workers.job_context import EXIT_LEASE_LOST, EXIT_STOPPED, run_attempt
 from workers.stopping import StopFlag
-
-
-def claimed(engine: Engine, job_id: str) -> int:
-    with writing(engine) as session:
-        found = leases.claim(session, job_id, "test", 30)
-        assert found is not None
-        return found.fence
-
-
-def state(engine: Engine, job_id: str) -> Job:
-    with reading(engine) as session:
-        found = get_job(session, job_id)
-        assert found is not None
-        return found
 
 
 @pytest.fixture
@@ -42,8 +26,8 @@ def reported(admin: TestClient, engine: Engine) -> Callable[..., dict]:
         made = admin.post("/annotator-reports", json={"corpus": several.corpus_id} | body)
         assert made.status_code == 202, made.text
         job_id = made.json()["id"]
-        run_attempt(job_id, claimed(engine, job_id), run, StopFlag())
-        job = state(engine, job_id)
+        exit_of_attempt(job_id, run)
+        job = job_now(job_id)
         assert job.state == "succeeded", job.error
         assert job.result == admin.get(f"/annotator-reports/{job_id}").json()["result"]
         return job.result
@@ -137,14 +121,14 @@ def test_a_job_that_is_stopped_or_has_lost_its_lease_writes_nothing(
     admin: TestClient, engine: Engine, several: Several
 ) -> None:
     job_id = admin.post("/annotator-reports", json={"corpus": several.corpus_id}).json()["id"]
-    fence = claimed(engine, job_id)
+    fence = claimed(job_id).fence
     admin.post(f"/annotator-reports/{job_id}/cancel")
     flag = StopFlag()
     flag.stop("cancel")
     assert run_attempt(job_id, fence, run, flag) == EXIT_STOPPED
-    assert state(engine, job_id).result is None
+    assert job_now(job_id).result is None
     assert run_attempt(job_id, fence + 1, run, StopFlag()) == EXIT_LEASE_LOST
-    assert state(engine, job_id).result is None
+    assert job_now(job_id).result is None
 
 
 def test_what_cannot_be_asked_is_said(admin: TestClient, engine: Engine, several: Several) -> None:

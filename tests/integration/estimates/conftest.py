@@ -10,16 +10,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from app.blobs import BlobStore
-from app.db.session import reading, writing
 from app.db.tables import Job
-from app.jobs import leases
-from app.jobs.queries import get_job
 from app.settings import get_settings
 from tests.api import admin, client, keys
+from tests.attempts import exit_of_attempt, job_now
 from tests.integration.estimates.world import World, build_world
 from workers.estimates.job import run
-from workers.job_context import run_attempt
-from workers.stopping import StopFlag
 
 __all__ = ["admin", "client", "keys"]
 
@@ -34,14 +30,8 @@ def attempt(engine: Engine) -> Callable[[str], Job]:
     """Claims a job and runs one attempt; the job afterwards."""
 
     def once(job_id: str) -> Job:
-        with writing(engine) as session:
-            claimed = leases.claim(session, job_id, "test", 30)
-            assert claimed is not None
-        run_attempt(job_id, claimed.fence, run, StopFlag())
-        with reading(engine) as session:
-            found = get_job(session, job_id)
-            assert found is not None
-            return found
+        exit_of_attempt(job_id, run)
+        return job_now(job_id)
 
     return once
 
