@@ -127,9 +127,10 @@ class Engine:
         results = self._results(windows, batch.fetch)
         self._last_end = time.perf_counter()
         seconds = self._last_end - began
+        self._queue.done(windows, seconds)  # first: an answer tells what is queued, and is not queued itself
         for window, result in zip(windows, results, strict=True):
             window.request.settle(window, result)
-        self._queue.done(windows, seconds)
+        self._queue.settled(windows)
         if self._observe is not None:
             self._observe(windows, seconds)
 

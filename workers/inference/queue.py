@@ -166,8 +166,11 @@ class LaneQueue:
                 self._speed += _SMOOTHING * (tokens / seconds - self._speed)
             for window in windows:
                 self._count_off(window.request, window.tokens)
-                if window.request.remaining <= 0:
-                    self._works.discard(window.request)
+
+    def settled(self, windows: Sequence[Window]) -> None:
+        """Forget the requests among a batch's that have all their results."""
+        with self._condition:
+            self._works -= {window.request for window in windows if window.request.remaining <= 0}
 
     def close(self, error: BaseException) -> None:
         """Stop: every waiting request fails with `error` at once, and later ones are refused."""

@@ -32,6 +32,17 @@ def test_results_come_back_by_text_and_window(queue, engine):
 
 
 @pytest.mark.usefixtures("engine")
+def test_what_is_answered_is_not_queued_any_more(queue):
+    """An answer tells how much is queued: its own tokens are not among that, however soon it is written."""
+    reader, queued = FakeReader(gate=threading.Event()), []
+    work = put(queue, reader, ["a" * 25])
+    work.future.add_done_callback(lambda _: queued.append(queue.queued_tokens))
+    reader.gate.set()
+    work.future.result(PATIENCE)
+    assert queued == [0]
+
+
+@pytest.mark.usefixtures("engine")
 def test_a_poisonous_text_fails_alone(queue):
     reader = FakeReader(gate=threading.Event())
     blocker = put(queue, reader, ["first"])
