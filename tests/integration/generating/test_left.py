@@ -71,7 +71,7 @@ def written(worker: Worker) -> int:
 
 def bodies(worker: Worker) -> dict[str, dict[str, Any]]:
     """Requests that keep the worker busy, by path."""
-    text = "The court held that the claim fails. " * 300
+    text = "The court held that the claim fails. " * 1500
     return {
         "/generate": {"base_model": worker.base("t5"), "prompt": "the court", "max_tokens": LONG, "min_tokens": LONG},
         "/summarize": {
