@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from models.audit.sample.design import AuditDesign, spread_over_strata
+from models.estimates.draws import ExpertSample
 from models.estimates.moments import Link, Readings, UnsettledError, solve, solve_naive
 from models.estimates.regression import Refusal, prevalence
-from models.estimates.sample import ExpertSample, cross_fitted_labels, label_features
+from models.estimates.sample import cross_fitted_labels, label_features
 from models.training.logistic import sigmoid
 
 

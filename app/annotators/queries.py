@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import text
 
-from app.corpora.annotations import copy_frame
+from app.corpora.annotations import COLUMNS, copy_frame
 from app.corpora.rules import codebook_ranks
 from app.db.session import AnySession
 
@@ -55,16 +55,7 @@ _TEXTS = text(
     FROM texts t JOIN corpora c ON c.id = t.corpus_id JOIN text_versions v ON v.id = t.current_version_id
     WHERE t.corpus_id = :corpus AND t.id = ANY(:texts)"""
 )
-_COLUMNS = {
-    "text_id": pl.Int64(),
-    "question_id": pl.Int64(),
-    "annotator_id": pl.Int64(),
-    "codebook_version": pl.String(),
-    "values": pl.String(),
-    "team": pl.String(),
-    "source": pl.String(),
-    "quarter": pl.String(),
-}
+_COLUMNS = COLUMNS | dict.fromkeys(("team", "source", "quarter"), pl.String())
 
 
 def codebook_versions(session: AnySession, corpus_id: str) -> list[dict[str, Any]]:

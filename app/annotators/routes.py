@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import BeforeValidator, model_validator
 
 from app.annotators.quality import places_of, quality_document
 from app.annotators.queries import annotator_names, newest_report, value_choices
 from app.annotators.rules import agreement_document
-from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer
+from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer, ValuesQuery
 from app.annotators.values import Values, values_of
 from app.corpora.queries import corpus_for
 from app.corpora.routes import CorpusRef
-from app.corpora.schemas import Filters
 from app.corpora.text_queries import pairs
 from app.db.session import AnySession
 from app.http.database import ReadDB
 from app.http.documented import problems
-from app.http.schemas import RequestModel, Time
 from app.http.security import Reader
 from app.pages.agreeing import agreement_page, annotators_page
 from app.pages.errors import wants_page
@@ -29,43 +25,7 @@ Accept = Annotated[str, Header(description="`text/html` for a page; JSON otherwi
 PAGE_TOO: dict[int | str, dict[str, Any]] = {
     200: {"description": "As asked for by Accept.", "content": {"text/html": {"schema": {"type": "string"}}}}
 }
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 router = APIRouter(prefix="/corpora/{corpus_id}", tags=["annotators"])
-
-
-def _day(value: Any) -> Any:
-    """A date alone is its beginning."""
-    return f"{value}T00:00Z" if isinstance(value, str) and _DATE.fullmatch(value) else value
-
-
-Moment = Annotated[Time, BeforeValidator(_day)]
-
-
-class ValuesQuery(RequestModel):
-    """Whose values on which texts."""
-
-    codebook_version: str | None = Query(None, max_length=200, description="Default: the newest.")
-    team: str | None = Query(None, max_length=200, description="Only values given by this team.")
-    since: Moment | None = Query(
-        None, description="Only values annotated at or after this time; a date alone is its beginning in UTC."
-    )
-    until: Moment | None = Query(
-        None, description="Only values annotated before this time; a date alone is its beginning in UTC."
-    )
-    metadata: Filters = Query(default_factory=list)
-    group: Filters = Query(default_factory=list)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_blanks(cls, data: Any) -> Any:
-        """An empty form field is none."""
-        if not isinstance(data, dict):
-            return data
-        kept = {
-            key: [item for item in value if item != ""] if isinstance(value, list) else value
-            for key, value in data.items()
-        }
-        return {key: value for key, value in kept.items() if value != "" or key == "codebook_version"}
 
 
 @router.get(

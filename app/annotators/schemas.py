@@ -1,13 +1,58 @@
-"""What the API says about how far annotators agree."""
+"""What the API is asked and says about how far annotators agree."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from fastapi import Query
+from pydantic import BeforeValidator, Field, model_validator
 
-from app.http.schemas import AnswerModel, RequestModel
+from app.corpora.schemas import Filters
+from app.http.schemas import AnswerModel, RequestModel, Time
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _day(value: Any) -> Any:
+    """A date alone is its beginning."""
+    return f"{value}T00:00Z" if isinstance(value, str) and _DATE.fullmatch(value) else value
+
+
+Moment = Annotated[Time, BeforeValidator(_day)]
+
+
+class ValuesQuery(RequestModel):
+    """Whose values on which texts."""
+
+    codebook_version: str | None = Query(None, max_length=200, description="Default: the newest.")
+    team: str | None = Query(None, max_length=200, description="Only values given by this team.")
+    since: Moment | None = Query(
+        None, description="Only values annotated at or after this time; a date alone is its beginning in UTC."
+    )
+    until: Moment | None = Query(
+        None, description="Only values annotated before this time; a date alone is its beginning in UTC."
+    )
+    metadata: Filters = Query(default_factory=list)
+    group: Filters = Query(default_factory=list)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether anything was asked for."""
+        return any(value not in (None, []) for value in self.model_dump().values())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, data: Any) -> Any:
+        """An empty form field is none."""
+        if not isinstance(data, dict):
+            return data
+        kept = {
+            key: [item for item in value if item != ""] if isinstance(value, list) else value
+            for key, value in data.items()
+        }
+        return {key: value for key, value in kept.items() if value != "" or key == "codebook_version"}
 
 
 class VersionAnswer(AnswerModel):

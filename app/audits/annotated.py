@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 
 from app.audits.held import Given
-from app.corpora.annotations import by_question, copy_frame
+from app.corpora.annotations import COLUMNS, by_question, copy_frame
 from app.corpora.codebook import load_codebook
 from app.corpora.rules import codebook_ranks, counting
 from app.db.session import AnySession
@@ -28,14 +28,7 @@ _ROWS: LiteralString = """
     ) TO STDOUT (FORMAT csv)
 """
 _NAMES = text("SELECT id, name FROM annotators WHERE corpus_id = :corpus")
-_COLUMNS = {
-    "text_id": pl.Int64(),
-    "question_id": pl.Int64(),
-    "annotator_id": pl.Int64(),
-    "codebook_version": pl.String(),
-    "values": pl.String(),
-    "team": pl.String(),
-}
+_COLUMNS = COLUMNS | {"team": pl.String()}
 
 
 def given_by_annotators(session: AnySession, sample: AuditSample, text_ids: NDArray[np.int64]) -> Given:

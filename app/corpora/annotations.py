@@ -19,13 +19,14 @@ from models.scheme import MISSING
 _CODES = np.full(256, MISSING, dtype=np.int8)
 _CODES[[ord(digit) for digit in "0123"]] = (0, 1, 2, 3)
 
-_COLUMNS = {
+COLUMNS: dict[str, pl.DataType] = {
     "text_id": pl.Int64(),
     "question_id": pl.Int64(),
     "annotator_id": pl.Int64(),
     "codebook_version": pl.String(),
     "values": pl.String(),
 }
+"""Of annotations as they are copied out of Postgres; who selects more columns puts them behind these."""
 _SELECT: LiteralString = """
     COPY (
         SELECT a.text_id, a.question_id, a.annotator_id, a.codebook_version, array_to_string(a.values, '', '.')
@@ -46,7 +47,7 @@ def load_annotations(
         some: `text_ids` is a small part of the corpus: ask for these only.
     """
     parameters = {"corpus": corpus_id, "texts": text_ids.tolist() if some else None}
-    return by_question(copy_frame(session, _SELECT, parameters, _COLUMNS), codebook, text_ids)
+    return by_question(copy_frame(session, _SELECT, parameters, COLUMNS), codebook, text_ids)
 
 
 def by_question(

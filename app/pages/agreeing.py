@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from app.annotators.queries import ValueChoices
-from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer, JudgedTeamAnswer
+from app.annotators.schemas import AgreementAnswer, AnnotatorsAnswer, JudgedTeamAnswer, ValuesQuery
 from app.db.tables import Corpus
 from app.http.security import Principal
 from app.pages import charts
@@ -24,7 +22,7 @@ def agreement_page(
     found: AgreementAnswer,
     scheme: Scheme,
     choices: ValueChoices,
-    asked: Any,
+    asked: ValuesQuery,
 ) -> HTMLResponse:
     """Coefficients of every group with their intervals, and the shared texts of every pair."""
     names = names_of(scheme)
@@ -40,7 +38,7 @@ def agreement_page(
         ]
         for number in range(len(found.groups))
     ]
-    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts, names=names, filtered=bool(request.query_params), choices=choices, asked=asked)  # fmt: skip
+    return page(request, "agreement.html", caller, corpus=corpus, found=found, rows=rows, charts=charts, names=names, choices=choices, asked=asked)  # fmt: skip
 
 
 def annotators_page(
@@ -50,7 +48,7 @@ def annotators_page(
     found: AnnotatorsAnswer,
     scheme: Scheme,
     choices: ValueChoices,
-    asked: Any,
+    asked: ValuesQuery,
 ) -> HTMLResponse:
     """Shares of right votes by the consensus of every annotator and team, by option and over time."""
     names = names_of(scheme)
@@ -66,7 +64,7 @@ def annotators_page(
         for people in shown
     ]  # fmt: skip
     least = {one.name: _least(one, names) for one in found.report.teams} if found.report else {}
-    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts, names=names, filtered=bool(request.query_params), choices=choices, asked=asked)  # fmt: skip
+    return page(request, "annotators.html", caller, corpus=corpus, found=found, rows=rows, least=least, charts=charts, names=names, choices=choices, asked=asked)  # fmt: skip
 
 
 def _least(team: JudgedTeamAnswer, names: dict[str, str]) -> str:

@@ -12,8 +12,6 @@ from models.training.logistic import logit, sigmoid
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-__all__ = ["ExpertSample", "cross_fitted_labels", "label_features"]
-
 FOLDS = 5
 _LEAST = 1e-3
 _PRECISION = 1.0

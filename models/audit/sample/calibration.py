@@ -139,18 +139,12 @@ def brier_skill(probabilities: Vector, wrong: NDArray[np.bool_], weights: Vector
     )
 
 
-def observed_over_expected(
-    probabilities: Vector, wrong: NDArray[np.bool_] | Vector, weights: Vector, bins: int = 5
-) -> Vector:
-    """Observed over expected errors, overall and in bins of equal expected errors from the least suspicious up: float64 (1 + bins,)."""
-    above, below = observed_and_expected(probabilities, wrong, weights, bins)
-    return np.asarray(above / np.where(below > 0, below, np.nan))
-
-
 def observed_and_expected(
     probabilities: Vector, wrong: NDArray[np.bool_] | Vector, weights: Vector, bins: int = 5
 ) -> tuple[Vector, Vector]:
-    """Weighted sums of errors and of their probabilities, overall and in those bins: float64 (1 + bins,) each.
+    """Weighted sums of errors and of their probabilities, overall and in bins of equal expected errors from the least suspicious up.
+
+    Float64 (1 + bins,) each.
 
     Over several samples add both up: the mean of their ratios is too high where few errors are expected.
     """

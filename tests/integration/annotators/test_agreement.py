@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert, text
 
+from app.annotators.schemas import ValuesQuery
 from app.cli.agreement import words
 from app.db.session import writing
 from app.db.tables import Annotation, Annotator, Text, TextVersion
@@ -192,3 +193,18 @@ def test_empty_filters_are_none_and_a_date_is_its_beginning(admin: TestClient, s
     assert by_day == by_time
     refused = admin.get(address, params={"since": "2019"})
     assert (refused.status_code, refused.json()["field"]) == (422, "since")
+
+
+@pytest.mark.parametrize(
+    ("given", "filtered"),
+    [
+        ({}, False),
+        ({"team": "", "since": "", "until": "", "metadata": [""], "group": [""]}, False),
+        ({"team": "north"}, True),
+        ({"since": "2019-03-01", "metadata": [""]}, True),
+        ({"metadata": ["year=2019", ""]}, True),
+    ],
+)
+def test_a_form_that_is_sent_empty_filters_nothing(given: dict[str, object], filtered: bool) -> None:
+    """So that the page does not blame filters where nobody has annotated anything."""
+    assert ValuesQuery.model_validate(given).filtered is filtered
